@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: GPL-2.0
+"""One QEMU run with two serial channels, timed line by line.
+
+The first serial port is the console of the kernels, the second one carries the
+results of the tests ("report"). Both are read while the guest runs, so that a
+caller can react to a line, and every line gets the host's wall clock.
+"""
+
+import fcntl
+import os
+import re
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+QEMU = "qemu-system-x86_64"
+
+# Both kernels scrub memory, so that a page which was given back while somebody
+# still uses it is seen at once instead of working by luck.
+CMDLINE = ("console=ttyS0 earlyprintk=serial,ttyS0 printk.time=1 panic=-1 "
+           "init_on_free=1 init_on_alloc=1 liveupdate=on kho=on")
+
+KVM_CREATE_VM = 0xae01
+
+# Where a line of the console is the first line of a report of trouble. The
+# stack dumps of fault injection have none of these headlines.
+SPLATS = re.compile(
+    r"Kernel panic - not syncing"
+    r"|^(?:.*: )?BUG:? "
+    r"|kernel BUG at "
+    r"|^Oops\b|^(?:.*: )?Oops: "
+    r"|^(?:.*: )?WARNING: "
+    r"|^(?:.*: )?INFO: (?:rcu|task|possible|inconsistent|trying|lockdep|suspicious) ?"
+    r"|^(?:.*: )?INFO: Slab "
+    r"|^(?:general protection fault|double fault|stack segment|invalid opcode)\b"
+    r"|kmemleak: \d+ new suspected memory leak"
+    r"|kmemleak: .*disabl"
+    r"|^UBSAN: |^KASAN: "
+    r"|^unchecked MSR access error"
+    r"|DEBUG_LOCKS_WARN_ON"
+    r"|turning off the locking correctness validator")
+
+STAMP = re.compile(r"^\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
+NEW_KERNEL = re.compile(r"^Linux version \d")
+
+
+def plain(line):
+    """A console line without the kernel's time stamp."""
+    return STAMP.sub("", line)
+
+
+def problems(console):
+    """What the console of either kernel tells of trouble, as readable lines.
+
+    console: list of (t_ns, line)
+    """
+    found = []
+    kernel = 0
+    for _, line in console:
+        text = plain(line)
+        if NEW_KERNEL.match(text):
+            kernel += 1
+        elif SPLATS.search(text):
+            found.append("kernel %d: %s" % (max(kernel, 1), text.strip()))
+    return found
+
+
+def format_line(t_ns, line):
+    return "%d.%09d %s" % (t_ns // 10**9, t_ns % 10**9, line)
+
+
+def read_log(path):
+    """The (t_ns, line) list of a console.log or report.log."""
+    lines = []
+    with open(path, encoding="utf-8", errors="replace") as log:
+        for text in log:
+            stamp, _, line = text.rstrip("\n").partition(" ")
+            sec, _, nsec = stamp.partition(".")
+            lines.append((int(sec) * 10**9 + int(nsec), line))
+    return lines
+
+
+def accelerator():
+    """kvm only where the processor can and the device lets us, else tcg.
+
+    A container may show /dev/kvm without the processor behind it; QEMU would
+    then fail instead of falling back.
+    """
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as info:
+            if not re.search(r"^flags\s*:.*\b(vmx|svm)\b", info.read(), re.M):
+                return "tcg"
+        fd = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return "tcg"
+    try:
+        os.close(fcntl.ioctl(fd, KVM_CREATE_VM, 0))
+        return "kvm"
+    except OSError:
+        return "tcg"
+    finally:
+        os.close(fd)
+
+
+class Channel:
+    """Splits the bytes of one serial port into timed lines."""
+
+    def __init__(self, name, path):
+        self.name = name
+        self.lines = []
+        self.callbacks = []
+        self.pending = b""
+        self.started = 0
+        self.ours, self.theirs = socket.socketpair()
+        self.log = open(path, "w", encoding="utf-8")
+
+    def feed(self, data):
+        now = time.time_ns()
+        while data:
+            if not self.pending:
+                self.started = now
+            head, newline, data = data.partition(b"\n")
+            self.pending += head
+            if newline:
+                self.finish_line()
+
+    def finish_line(self):
+        line = self.pending.decode("utf-8", "replace").rstrip("\r")
+        self.pending = b""
+        self.lines.append((self.started, line))
+        self.log.write(format_line(self.started, line) + "\n")
+        self.log.flush()
+        for callback in self.callbacks:
+            callback(self.started, line)
+
+    def close(self):
+        if self.pending:
+            self.finish_line()
+        self.ours.close()
+        self.log.close()
+
+
+class VmResult:
+    """How a run ended, and all that it said."""
+
+    def __init__(self, status, timed_out, console, report, stderr, trouble):
+        self.status = status
+        self.timed_out = timed_out
+        self.console = console
+        self.report = report
+        self.stderr = stderr
+        self.problems = trouble
+
+
+class Vm:
+    """A q35 machine that runs a kernel with an initrd until it powers off."""
+
+    def __init__(self, kernel, initrd, workdir, append="", qemu_args=(),
+                 mem="1G", smp=2, timeout=300, ram_file=None):
+        self.kernel = kernel
+        self.initrd = initrd
+        self.workdir = workdir
+        self.cmdline = " ".join((CMDLINE + " " + append).split())
+        self.qemu_args = list(qemu_args)
+        self.mem = mem
+        self.smp = smp
+        self.timeout = timeout
+        self.ram_file = ram_file
+        self.accel = accelerator()
+        self.callbacks = {"console": [], "report": []}
+        self.process = None
+
+    def on(self, channel, callback):
+        """Call callback(t_ns, line) for every line of "console" or "report".
+
+        It runs in the thread of run(); while it runs the guest may be stalled.
+        """
+        self.callbacks[channel].append(callback)
+
+    def command(self, console_fd, report_fd):
+        """The command line of QEMU."""
+        machine = "q35"
+        memory = []
+        if self.ram_file:
+            machine += ",memory-backend=ram"
+            memory = ["-object", "memory-backend-file,id=ram,size=%s,mem-path=%s,share=on"
+                      % (self.mem, self.ram_file)]
+        accel = ["-accel", "tcg"]
+        if self.accel == "kvm":
+            # Interrupt remapping needs the split irqchip.
+            accel = ["-accel", "kvm,kernel-irqchip=split", "-cpu", "host"]
+        return ([QEMU] + memory + ["-machine", machine] + accel +
+                ["-m", self.mem, "-smp", str(self.smp),
+                 "-nodefaults", "-no-reboot", "-display", "none",
+                 "-msg", "timestamp=on",
+                 "-chardev", "socket,id=console,fd=%d" % console_fd,
+                 "-serial", "chardev:console",
+                 "-chardev", "socket,id=report,fd=%d" % report_fd,
+                 "-serial", "chardev:report",
+                 "-kernel", self.kernel, "-initrd", self.initrd,
+                 "-append", self.cmdline] + self.qemu_args)
+
+    def stop(self):
+        """End the run early; run() then returns with QEMU's status."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+
+    def start(self, channels, stderr):
+        fds = [channel.theirs.fileno() for channel in channels]
+        command = self.command(*fds)
+        with open(os.path.join(self.workdir, "qemu.cmd"), "w", encoding="utf-8") as out:
+            out.write("\n".join(command) + "\n")
+        # QEMU must not outlive us, even if we are killed.
+        if shutil.which("setpriv"):
+            command = ["setpriv", "--pdeathsig", "KILL", "--"] + command
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stderr,
+                                        stderr=stderr, pass_fds=fds)
+        for channel in channels:
+            channel.theirs.close()
+
+    def pump(self, channels):
+        """Read both ports until they are closed; True if time ran out."""
+        deadline = time.monotonic() + self.timeout
+        selector = selectors.DefaultSelector()
+        for channel in channels:
+            selector.register(channel.ours, selectors.EVENT_READ, channel)
+        with selector:
+            while selector.get_map():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return True
+                for key, _ in selector.select(left):
+                    try:
+                        data = key.fileobj.recv(65536)
+                    except ConnectionResetError:
+                        data = b""
+                    if data:
+                        key.data.feed(data)
+                    else:
+                        selector.unregister(key.fileobj)
+        return False
+
+    def finish(self):
+        """QEMU's status. Its ports are closed: only its own clean-up is left."""
+        try:
+            return self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.stop()
+            return self.process.wait()
+
+    def run(self):
+        """Boot and wait for the end."""
+        os.makedirs(self.workdir, exist_ok=True)
+        channels = [Channel(name, os.path.join(self.workdir, name + ".log"))
+                    for name in ("console", "report")]
+        for channel in channels:
+            channel.callbacks = self.callbacks[channel.name]
+        stderr_path = os.path.join(self.workdir, "qemu.stderr")
+        timed_out = False
+        status = None
+        try:
+            with open(stderr_path, "wb") as stderr:
+                self.start(channels, stderr)
+            timed_out = self.pump(channels)
+            if timed_out:
+                self.stop()
+            status = self.finish()
+        finally:
+            self.stop()
+            for channel in channels:
+                channel.close()
+        with open(stderr_path, encoding="utf-8", errors="replace") as log:
+            stderr_text = log.read().splitlines()
+        console, report = (channel.lines for channel in channels)
+        trouble = self.judge(status, timed_out, console, stderr_text)
+        return VmResult(status, timed_out, console, report, stderr_text, trouble)
+
+    def judge(self, status, timed_out, console, stderr):
+        """What went wrong below the level of tests."""
+        trouble = []
+        if timed_out:
+            trouble.append("no end after %d s; last console lines:" % self.timeout)
+            trouble += ["    " + line for _, line in console[-5:]]
+        elif status:
+            how = ("killed by signal %d (%s)" % (-status, signal.Signals(-status).name)
+                   if status < 0 else "exited with status %d" % status)
+            trouble.append("QEMU %s%s" % (how, ": " + stderr[-1] if stderr else ""))
+        return trouble + problems(console)
