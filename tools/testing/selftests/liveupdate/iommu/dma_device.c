@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Take the network device of the test machine the way a VMM does, and tell the
+ * host what this kernel knows about it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/iommufd.h>
+#include <linux/pci_ids.h>
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
+
+#include <libliveupdate.h>
+#include <libvfio.h>
+
+#include "dma_area.h"
+#include "dma_device.h"
+#include "report.h"
+
+#define PCI_DEVICE_ID_INTEL_82576	0x10c9
+#define PCI_DEVICES	"/sys/bus/pci/devices"
+#define TRANSLATION	"/sys/kernel/debug/iommu/intel/dmar_translation_struct"
+
+static ssize_t file_read(const char *path, void *data, size_t size)
+{
+	int fd = open(path, O_RDONLY);
+	ssize_t length;
+
+	if (fd < 0)
+		return -1;
+	length = read(fd, data, size);
+	close(fd);
+	return length;
+}
+
+static void file_write(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		fail_exit("%s", path);
+	close(fd);
+}
+
+/* The device of the test is the only one of its kind in the machine. */
+void dma_device_find(char bdf[BDF_SIZE])
+{
+	u16 id[2];
+	glob_t devices;
+	size_t i;
+
+	bdf[0] = 0;
+	if (glob(PCI_DEVICES "/*/config", 0, NULL, &devices))
+		fail_exit("no PCI device");
+	for (i = 0; i < devices.gl_pathc && !bdf[0]; i++) {
+		const char *path = devices.gl_pathv[i];
+
+		if (file_read(path, id, sizeof(id)) == sizeof(id) &&
+		    id[0] == PCI_VENDOR_ID_INTEL &&
+		    id[1] == PCI_DEVICE_ID_INTEL_82576)
+			snprintf(bdf, BDF_SIZE, "%.*s", BDF_SIZE - 1,
+				 path + strlen(PCI_DEVICES "/"));
+	}
+	globfree(&devices);
+	if (!bdf[0])
+		fail_exit("no igb in this machine");
+}
+
+/*
+ * Tell what the tables of the running kernel say about the device, in the
+ * format of dmar_translation_struct: bus:device.function, root entry, context
+ * entry, PASID (-1 in legacy mode) and PASID entry, high part first.
+ */
+void dma_device_belief(const char *bdf, const char *phase)
+{
+	unsigned long long ctx_lo, ctx_hi, p0, p1, p2;
+	char line[256];
+	bool found = false;
+	int pasid;
+	FILE *file;
+
+	file = fopen(TRANSLATION, "r");
+	while (file && !found && fgets(line, sizeof(line), file)) {
+		if (strncmp(line, bdf + strlen("0000:"), 7))
+			continue;
+		found = sscanf(line, "%*s %*[^:]:%*s %llx:%llx %d %llx:%llx:%llx",
+			       &ctx_hi, &ctx_lo, &pasid, &p2, &p1, &p0) == 6;
+	}
+	if (file)
+		fclose(file);
+
+	if (!found)
+		report("yard: belief phase=%s", phase);
+	else if (pasid < 0)
+		report("yard: belief phase=%s pgd=%#llx did=%#llx", phase,
+		       ctx_lo & ~0xfffULL, ctx_hi >> 8 & 0xffff);
+	else
+		/* Entry type 1 walks the first stage, whose table is in p2. */
+		report("yard: belief phase=%s pgd=%#llx did=%#llx", phase,
+		       ((p0 >> 6 & 7) == 1 ? p2 : p0) & ~0xfffULL, p1 & 0xffff);
+}
+
+static void bind_driver(const char *bdf)
+{
+	char path[128], *driver;
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/driver_override", bdf);
+	file_write(path, "vfio-pci");
+	driver = sysfs_driver_get(bdf);
+	if (driver && strcmp(driver, "vfio-pci")) {
+		snprintf(path, sizeof(path), PCI_DEVICES "/%s/driver/unbind",
+			 bdf);
+		file_write(path, bdf);
+	}
+	free(driver);
+	file_write("/sys/bus/pci/drivers_probe", bdf);
+}
+
+static void map_registers(struct vfio_pci_device *device)
+{
+	struct vfio_region_info *config = &device->config_space;
+	struct vfio_pci_bar *bar = &device->bars[0];
+
+	config->argsz = sizeof(*config);
+	config->index = VFIO_PCI_CONFIG_REGION_INDEX;
+	ioctl_assert(device->fd, VFIO_DEVICE_GET_REGION_INFO, config);
+
+	bar->info.argsz = sizeof(bar->info);
+	bar->info.index = VFIO_PCI_BAR0_REGION_INDEX;
+	ioctl_assert(device->fd, VFIO_DEVICE_GET_REGION_INFO, &bar->info);
+	bar->vaddr = mmap(NULL, bar->info.size, PROT_READ | PROT_WRITE,
+			  MAP_SHARED, device->fd, bar->info.offset);
+	if (bar->vaddr == MAP_FAILED)
+		fail_exit("mmap of BAR 0");
+}
+
+/*
+ * The page table is asked for by name, not left to the kernel to choose when
+ * the device is attached to an IOAS: only such a one can be preserved.
+ */
+struct vfio_pci_device *dma_device_attach(const char *bdf, int memfd)
+{
+	struct iommu *iommu = iommu_init(MODE_IOMMUFD);
+	struct vfio_pci_device *device = vfio_pci_device_alloc(bdf, iommu);
+	struct vfio_device_bind_iommufd bind = {
+		.argsz = sizeof(bind),
+		.iommufd = iommu->iommufd,
+	};
+	struct iommu_ioas_map_file map = {
+		.size = sizeof(map),
+		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE |
+			 IOMMU_IOAS_MAP_WRITEABLE,
+		.ioas_id = iommu->ioas_id,
+		.fd = memfd,
+		.length = AREA_SIZE,
+		.iova = AREA_IOVA,
+	};
+	struct iommu_hwpt_alloc hwpt = {
+		.size = sizeof(hwpt),
+		.pt_id = iommu->ioas_id,
+	};
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+	};
+
+	bind_driver(bdf);
+	vfio_pci_cdev_open(device, bdf);
+	ioctl_assert(device->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind);
+	ioctl_assert(iommu->iommufd, IOMMU_IOAS_MAP_FILE, &map);
+	hwpt.dev_id = bind.out_devid;
+	ioctl_assert(iommu->iommufd, IOMMU_HWPT_ALLOC, &hwpt);
+	attach.pt_id = hwpt.out_hwpt_id;
+	ioctl_assert(device->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
+	map_registers(device);
+	return device;
+}
+
+void dma_device_silence(const char *bdf)
+{
+	char path[128];
+	u16 command;
+	int fd;
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/config", bdf);
+	fd = open(path, O_RDWR);
+	if (fd < 0 || pread(fd, &command, 2, PCI_COMMAND) != 2)
+		fail_exit("%s", path);
+	command &= ~PCI_COMMAND_MASTER;
+	if (pwrite(fd, &command, 2, PCI_COMMAND) != 2)
+		fail_exit("%s", path);
+	close(fd);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef SELFTESTS_LIVEUPDATE_IOMMU_DMA_DEVICE_H
+#define SELFTESTS_LIVEUPDATE_IOMMU_DMA_DEVICE_H
+
+#include <libvfio.h>
+
+/* Neither a physical address of the guest nor near to one. */
+#define AREA_IOVA	0x4010000000UL
+#define NOWHERE_IOVA	0x7000000000UL
+
+#define BDF_SIZE	13	/* "0000:00:00.0" */
+
+/* Each of these ends the program if it cannot do its part. */
+
+/* Find the one igb of this machine. */
+void dma_device_find(char bdf[BDF_SIZE]);
+
+/*
+ * Bind the device to vfio-pci and iommufd and let it reach @memfd at
+ * AREA_IOVA, and nothing else. Its configuration space and BAR 0 can be used
+ * then.
+ */
+struct vfio_pci_device *dma_device_attach(const char *bdf, int memfd);
+
+/* Report what the tables of the running kernel say about the device. */
+void dma_device_belief(const char *bdf, const char *phase);
+
+/* Stop the device's DMA without a driver. */
+void dma_device_silence(const char *bdf);
+
+#endif /* SELFTESTS_LIVEUPDATE_IOMMU_DMA_DEVICE_H */
