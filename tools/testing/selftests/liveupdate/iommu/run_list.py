@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Boot one list of tests in a virtual machine and print its results as KTAP.
+
+Lines of a list that start with "#vm " are for us:
+    #vm mem=SIZE        memory of the machine (1G)
+    #vm append=WORDS    more kernel parameters
+    #vm qemu=WORDS      more arguments of QEMU
+"""
+
+import argparse
+import os
+import signal
+import sys
+
+import ktap
+import vm
+
+# A kernel with lock debugging needs this long to boot without acceleration
+# while the host is busy; an idle one takes 5 s.
+BOOT_TIMEOUT_S = 90
+# What init needs to look for leaks, per kernel.
+END_TIMEOUT_S = 60
+
+
+class TestList:
+    """The parsed list of one boot."""
+
+    def __init__(self, path):
+        self.name = os.path.basename(path)[:-len(".list")]
+        self.names = []
+        self.settings = {"mem": "1G", "append": [], "qemu": []}
+        self.timeout = BOOT_TIMEOUT_S + END_TIMEOUT_S
+        with open(path, encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    self.parse_line(line.strip())
+                except ValueError as error:
+                    raise SystemExit("%s:%d: %s" % (path, number, error))
+        if not self.names:
+            raise SystemExit("%s: no tests" % path)
+
+    def parse_line(self, line):
+        if line.startswith("#vm "):
+            key, _, value = line[len("#vm "):].partition("=")
+            if key == "mem":
+                self.settings["mem"] = value
+            elif key in ("append", "qemu"):
+                self.settings[key] += value.split()
+            elif key != "needs":
+                raise ValueError("unknown setting " + key)
+        elif line and not line.startswith("#"):
+            fields = line.split("|")
+            if len(fields) != 4:
+                raise ValueError("not name|timeout|kind|argv")
+            self.names.append(fields[0])
+            self.timeout += int(fields[1])
+            if fields[2] == "kexec":
+                self.timeout += int(fields[1]) + BOOT_TIMEOUT_S + END_TIMEOUT_S
+
+
+def powered_off(console):
+    """Whether the last kernel ended as it should, by its own word."""
+    return any("reboot: Power down" in line for _, line in console[-5:])
+
+
+def print_verdict(result, verdict, names):
+    """The results as a KTAP document: tests of the list, then the machine."""
+    print("KTAP version 1")
+    print("1..%d" % (len(names) + 1))
+    tests = {test.name: test for test in verdict.tests}
+    totals = [0, 0, 0]
+    for number, name in enumerate(names, 1):
+        test = tests.get(name)
+        if not test:
+            print("not ok %d %s # no result" % (number, name))
+            totals[1] += 1
+            continue
+        for failure in test.failures:
+            print("# %s: %s" % (name, failure))
+        for path, reason in test.skipped.items():
+            print("# skipped: %s # %s" % (path, reason))
+        counts = (len(test.passed), len(test.failures), len(test.skipped))
+        totals = [total + count for total, count in zip(totals, counts)]
+        print("%s %d %s # pass:%d fail:%d skip:%d"
+              % (("not ok" if test.failures else "ok", number, name) + counts))
+    trouble = result.problems + verdict.failures
+    if not result.timed_out and not powered_off(result.console):
+        trouble.append("the last kernel did not power off")
+    for note in verdict.notes:
+        print("# " + note)
+    for line in trouble:
+        print("# " + line)
+    print("%s %d machine" % ("not ok" if trouble else "ok", len(names) + 1))
+    print("# inner: pass:%d fail:%d skip:%d" % tuple(totals))
+    return verdict.good() and not trouble
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kernel", required=True)
+    parser.add_argument("--initrd", required=True)
+    parser.add_argument("--workdir", required=True)
+    parser.add_argument("--list", required=True, help="the list on the host")
+    parser.add_argument("--skips", help="expected skips")
+    options = parser.parse_args()
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    tests = TestList(options.list)
+    skips = {}
+    if options.skips and os.path.exists(options.skips):
+        skips = ktap.read_skips(options.skips)
+    append = ["vmtest.list=/tests/%s.list" % tests.name] + tests.settings["append"]
+    machine = vm.Vm(options.kernel, options.initrd, options.workdir,
+                    append=" ".join(append), qemu_args=tests.settings["qemu"],
+                    mem=tests.settings["mem"], timeout=tests.timeout)
+    result = machine.run()
+    verdict = ktap.judge([line for _, line in result.report], tests.names, skips)
+    return 0 if print_verdict(result, verdict, tests.names) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,372 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Build the kernel of this tree with the options of ./config and run the lists of
+# ./tests in virtual machines. Results go to stdout as KTAP.
+
+set -ue
+
+test_dir=$(realpath "$(dirname "$0")")
+kernel_dir=$(realpath "$test_dir/../../../../..")
+
+build_dir=""
+jobs=$(nproc)
+config="lu"
+wanted="all"
+workspace=""
+keep_workspace=0
+build_only=0
+child=""
+
+# Where the selftests keep the programs that lists name as /tests/PROGRAM.
+targets=(liveupdate/iommu liveupdate iommu vfio)
+
+# shellcheck source=../../kselftest/ktap_helpers.sh
+source "$test_dir/../../kselftest/ktap_helpers.sh"
+
+usage()
+{
+	cat <<END
+$0 [-d build_dir] [-j jobs] [-c config] [-T list[,list]] [-w workspace] [-k] [-b] [-l] [-h]
+Options:
+	-d)	path to the kernel build directory (default: .lu_iommu_build of the tree)
+	-j)	number of jobs for compilation
+	-c)	lu (default), lu-off (no live update), debug (with KASAN and kmemleak)
+	-T)	lists to run (default: all but those that need a runner of their own)
+	-w)	workspace directory for logs (default: a temporary one)
+	-k)	keep the workspace after success
+	-b)	only build kernel, programs and initial RAM disks
+	-l)	list the lists
+	-h)	display this help
+Environment:
+	CC, HOSTCC	compilers for the kernel and the programs
+END
+}
+
+# The test cannot even start: say why and fail.
+bail_out()
+{
+	echo "Bail out! $*"
+	exit "$KSFT_FAIL"
+}
+
+# The value of a "#vm KEY=value" line of a list.
+list_setting()
+{
+	sed -n "s/^#vm $2=//p" "$test_dir/tests/$1.list"
+}
+
+all_lists()
+{
+	local list
+
+	for list in "$test_dir"/tests/*.list; do
+		basename "$list" .list
+	done
+}
+
+# What runs without being named.
+default_lists()
+{
+	local list
+
+	for list in $(all_lists); do
+		if [[ -z $(list_setting "$list" runner) ]]; then
+			echo "$list"
+		fi
+	done
+}
+
+# The fragments of the configuration, later ones first in force.
+fragments()
+{
+	case "$config" in
+	lu) echo "$test_dir/config" ;;
+	lu-off) echo "$test_dir/config" "$test_dir/config.off" ;;
+	debug) echo "$test_dir/config" "$test_dir/config.debug" ;;
+	*) bail_out "unknown configuration $config" ;;
+	esac
+}
+
+# Print one line for each option, the last one if it is there several times.
+merge_fragments()
+{
+	awk '
+	/^CONFIG_[A-Z0-9_]+=/ { split($0, part, "="); name = part[1] }
+	/^# CONFIG_[A-Z0-9_]+ is not set$/ { name = $2 }
+	/^CONFIG_|^# CONFIG_/ { line[name] = $0 }
+	END { for (name in line) print line[name] }
+	' "$@" | sort
+}
+
+# Each requested option must have survived: a test of a kernel without it would
+# prove nothing.
+check_config()
+{
+	local requested=$1 final=$2 line name lost=0
+
+	while read -r line; do
+		case "$line" in
+		CONFIG_*)
+			if ! grep -qxF -- "$line" "$final"; then
+				echo "# lost option: $line"
+				lost=1
+			fi
+			;;
+		*)
+			name=${line#\# }
+			name=${name%% *}
+			if grep -q "^$name=" "$final"; then
+				echo "# option that should be off: $name"
+				lost=1
+			fi
+			;;
+		esac
+	done < "$requested"
+	return $lost
+}
+
+kernel_make()
+{
+	make -C "$kernel_dir" O="$build_dir" -j"$jobs" \
+		${CC:+CC="$CC"} ${HOSTCC:+HOSTCC="$HOSTCC"} "$@"
+}
+
+# Run a command with its output in a log; on failure show the end of it.
+logged()
+{
+	local what=$1 log=$2 start=$SECONDS
+	shift 2
+
+	echo "# building $what"
+	if ! { "$@" || touch "$log.failed"; } 2>&1 | tee "$log" |
+	     awk 'NR % 100 == 0 { print "# ... " NR " steps done"; fflush() }' ||
+	   [[ -e $log.failed ]]; then
+		rm -f "$log.failed"
+		tail -n 20 "$log" | sed 's/^/# /'
+		bail_out "cannot build $what, see $log"
+	fi
+	echo "# $what: $((SECONDS - start)) s"
+}
+
+# Leave .config alone if it would not change: kbuild goes by its time.
+configure_kernel()
+{
+	local requested="$build_dir/vmtest.fragment" new="$build_dir/vmtest.config"
+	local fragment
+
+	fragment=$(fragments)
+	# shellcheck disable=SC2086
+	merge_fragments $fragment > "$requested"
+	cp "$requested" "$new"
+	kernel_make -s KCONFIG_CONFIG="$new" olddefconfig \
+		> "$workspace/config.log" 2>&1 ||
+		bail_out "olddefconfig failed, see $workspace/config.log"
+	check_config "$requested" "$new" || bail_out "the configuration lost options"
+	if ! cmp -s "$new" "$build_dir/.config"; then
+		mv "$new" "$build_dir/.config"
+	fi
+	rm -f "$new" "$new.old"
+}
+
+build_programs()
+{
+	make -C "$kernel_dir/tools/testing/selftests" O="$build_dir" -j"$jobs" \
+		TARGETS="${targets[*]}" FORCE_TARGETS=1 USERLDFLAGS=-static \
+		${CC:+CC="$CC"}
+}
+
+# The path of a built program.
+find_program()
+{
+	local target
+
+	for target in "${targets[@]}"; do
+		if [[ -f $build_dir/kselftest/$target/$1 ]]; then
+			echo "$build_dir/kselftest/$target/$1"
+			return
+		fi
+	done
+	bail_out "no program $1 in the selftests ${targets[*]}" >&2
+}
+
+# What an initial RAM disk holds for a list: its programs and nothing more, as a
+# kexec has to read and check it all.
+cpio_list()
+{
+	local list=$1 stage="$build_dir/vmtest" program path
+
+	cat <<END
+dir /dev 0755 0 0
+nod /dev/console 0600 0 0 c 5 1
+dir /tests 0755 0 0
+file /init $stage/init 0755 0 0
+file /tests/$list.list $test_dir/tests/$list.list 0644 0 0
+END
+	while read -r program; do
+		path=$(find_program "$program")
+		strip -o "$stage/$program" "$path"
+		echo "file /tests/$program $stage/$program 0755 0 0"
+	done < <(sed -n 's,^[^#|][^|]*|[^|]*|[^|]*|/tests/\([^ ]*\).*,\1,p' \
+		 "$test_dir/tests/$list.list" | sort -u)
+}
+
+make_initrd()
+{
+	local list=$1 stage="$build_dir/vmtest"
+	local cpio="$build_dir/usr/gen_init_cpio"
+
+	mkdir -p "$stage"
+	strip -o "$stage/init" "$(find_program init)"
+	cpio_list "$list" > "$stage/$list.cpio_list"
+	if grep -q '^[^#|]*|[^|]*|kexec|' "$test_dir/tests/$list.list"; then
+		"$cpio" "$stage/$list.cpio_list" > "$stage/$list.inner"
+		cat >> "$stage/$list.cpio_list" <<END
+file /kernel $kernel 0644 0 0
+file /initrd.img $stage/$list.inner 0644 0 0
+END
+	fi
+	"$cpio" "$stage/$list.cpio_list" > "$stage/$list.cpio.tmp"
+	mv "$stage/$list.cpio.tmp" "$stage/$list.cpio"
+}
+
+# Run one list. Its output is nested KTAP, or lines for people if the list has a
+# runner of its own.
+run_list()
+{
+	local list=$1 runner dir="$workspace/$1" prefix="    " status=0
+	local args=(--kernel "$kernel" --initrd "$build_dir/vmtest/$list.cpio"
+		    --workdir "$dir")
+
+	mkdir -p "$dir"
+	runner=$(list_setting "$list" runner)
+	if [[ -n $runner ]]; then
+		args+=(--bindir "$build_dir/kselftest/liveupdate/iommu")
+		prefix="# "
+	else
+		runner=run_list.py
+		args+=(--list "$test_dir/tests/$list.list"
+		       --skips "$test_dir/skips/$list")
+	fi
+	# In the background, because bash only acts on signals while it waits.
+	python3 "$test_dir/$runner" "${args[@]}" > "$dir/results.log" 2>&1 &
+	child=$!
+	wait "$child" || status=$?
+	child=""
+	sed "s/^/$prefix/" "$dir/results.log"
+	return "$status"
+}
+
+# Whether the kernel has what a list needs.
+has_needs()
+{
+	local need
+
+	for need in $(list_setting "$1" needs); do
+		grep -qx "$need=y" "$build_dir/.config" || return 1
+	done
+}
+
+test_list()
+{
+	local list=$1 start=$SECONDS
+
+	if ! has_needs "$list"; then
+		if [[ $wanted == all ]]; then
+			ktap_test_skip "$list"
+		else
+			echo "# this kernel lacks $(list_setting "$list" needs)"
+			ktap_test_fail "$list"
+		fi
+		return
+	fi
+	echo "# running $list"
+	if run_list "$list"; then
+		echo "# $list took $((SECONDS - start)) s"
+		ktap_test_pass "$list"
+	else
+		echo "# $list failed, logs: $workspace/$list"
+		keep_workspace=1
+		ktap_test_fail "$list"
+	fi
+}
+
+cleanup()
+{
+	if [[ -n $child ]]; then
+		kill "$child"
+		wait "$child"
+	fi
+	if [[ $keep_workspace -eq 1 ]]; then
+		echo "# workspace: $workspace"
+	else
+		rm -rf "$workspace"
+	fi
+}
+
+main()
+{
+	local lists list
+
+	while getopts 'd:j:c:T:w:kblh' opt; do
+		case "$opt" in
+		d) build_dir=$OPTARG ;;
+		j) jobs=$OPTARG ;;
+		c) config=$OPTARG ;;
+		T) wanted=$OPTARG ;;
+		w) workspace=$OPTARG ;;
+		k) keep_workspace=1 ;;
+		b) build_only=1 ;;
+		l) all_lists; exit 0 ;;
+		h) usage; exit 0 ;;
+		*) usage >&2; exit 1 ;;
+		esac
+	done
+
+	if [[ $wanted == all ]]; then
+		lists=$(default_lists)
+	else
+		lists=${wanted//,/ }
+	fi
+	for list in $lists; do
+		[[ -f $test_dir/tests/$list.list ]] || bail_out "no list $list"
+	done
+
+	build_dir=$(realpath -m "${build_dir:-$kernel_dir/.lu_iommu_build}")
+	mkdir -p "$build_dir"
+	kernel="$build_dir/arch/x86/boot/bzImage"
+	if [[ -n $workspace ]]; then
+		# Logs in a directory that somebody chose are there to be read.
+		keep_workspace=1
+		workspace=$(realpath -m "$workspace")
+		mkdir -p "$workspace"
+	else
+		workspace=$(mktemp -d /tmp/lu-iommu.XXXXXXXX)
+	fi
+	trap cleanup EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+
+	ktap_print_header
+	# shellcheck disable=SC2086
+	[[ $build_only -eq 1 ]] || ktap_set_plan "$(set -- $lists; echo $#)"
+
+	configure_kernel
+	logged "kernel" "$workspace/kernel.log" kernel_make bzImage headers
+	logged "programs" "$workspace/programs.log" build_programs
+	if [[ $build_only -eq 1 ]]; then
+		lists=$(all_lists)
+	fi
+	for list in $lists; do
+		make_initrd "$list"
+	done
+	if [[ $build_only -eq 1 ]]; then
+		return
+	fi
+	for list in $lists; do
+		test_list "$list"
+	done
+	ktap_finished
+}
+
+main "$@"
