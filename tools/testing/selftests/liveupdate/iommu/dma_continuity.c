@@ -64,8 +64,14 @@ static struct {
 
 static char bdf[BDF_SIZE];
 
+/* Tell what this kernel knows about the device now, then that we got here. */
 static void reached(const char *name)
 {
+	struct dma_belief belief;
+
+	if (bdf[0] && dma_device_belief(bdf, &belief))
+		report("yard: belief phase=%s pgd=%#lx did=%#lx", name,
+		       belief.pgd, belief.did);
 	report("yard: mark %s", name);
 }
 
@@ -109,8 +115,9 @@ static void report_ring(const char *phase, const struct dma_area *area)
 
 static struct dma_area *area_map(int memfd)
 {
-	void *map = mmap(NULL, AREA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-			 memfd, 0);
+	/* Populated, for pagemap tells only of pages in our page table. */
+	void *map = mmap(NULL, AREA_SIZE, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_POPULATE, memfd, 0);
 
 	if (map == MAP_FAILED)
 		fail_exit("mmap of the memfd");
@@ -176,7 +183,6 @@ static void run_without_kexec(struct igb_rx *rx)
 	receive(rx, options.run_ms / 2, ~0ULL);
 
 	report_ring("done", rx->area);
-	dma_device_belief(bdf, "done");
 	reached("done");
 	receive(rx, SETTLE_MS, ~0ULL);
 	igb_rx_stop(rx);
@@ -194,7 +200,6 @@ static void stage_1(int luo_fd)
 	area->iova = AREA_IOVA;
 	area_publish(area);
 	igb_rx_start(&rx);
-	dma_device_belief(bdf, "rx_on");
 	reached("rx_on");
 	if (receive(&rx, WARM_UP_MS, WARM_UP_FRAMES) < WARM_UP_FRAMES) {
 		report_ring("rx_on", area);
@@ -209,7 +214,6 @@ static void stage_1(int luo_fd)
 	err = luo_session_preserve_fd(session, memfd, MEMFD_TOKEN);
 	if (err)
 		ksft_exit_fail_msg("preserve memfd: %s\n", strerror(-err));
-	dma_device_belief(bdf, "preserved");
 	reached("preserved");
 
 	if (options.nokexec) {
@@ -218,9 +222,9 @@ static void stage_1(int luo_fd)
 	}
 
 	/* Nobody gives descriptors back from here on: leave a full ring. */
+	igb_rx_refill(&rx);
 	receive(&rx, PHASE_MS, ~0ULL);
 	report_ring("preserved", area);
-	dma_device_belief(bdf, "freeze");
 	reached("freeze");
 	report_drain();
 	reboot(RB_KEXEC);
@@ -236,6 +240,7 @@ static void stage_2(int luo_fd, int state_session)
 	struct dma_area *area;
 	int session, memfd, stage, err;
 
+	dma_device_find(bdf);
 	reached("userspace");
 	restore_and_read_stage(state_session, STATE_TOKEN, &stage);
 	if (stage != 2)
@@ -251,9 +256,7 @@ static void stage_2(int luo_fd, int state_session)
 	area = area_map(memfd);
 	if (area_get(&area->magic) != AREA_MAGIC)
 		ksft_exit_fail_msg("the memfd is not the one preserved\n");
-	dma_device_find(bdf);
 	report_ring("retrieved", area);
-	dma_device_belief(bdf, "retrieved");
 	reached("retrieved");
 	usleep(PHASE_MS * 1000);
 
@@ -262,12 +265,10 @@ static void stage_2(int luo_fd, int state_session)
 		err = luo_session_finish(state_session);
 	if (err)
 		ksft_exit_fail_msg("finish session: %s\n", strerror(-err));
-	dma_device_belief(bdf, "finished");
 	reached("finished");
 	usleep(PHASE_MS * 1000);
 
 	report_ring("done", area);
-	dma_device_belief(bdf, "done");
 	reached("done");
 	usleep(SETTLE_MS * 1000);
 	dma_device_silence(bdf);

@@ -24,7 +24,6 @@
 
 #include "dma_area.h"
 #include "dma_device.h"
-#include "report.h"
 
 #define PCI_DEVICE_ID_INTEL_82576	0x10c9
 #define PCI_DEVICES	"/sys/bus/pci/devices"
@@ -76,37 +75,39 @@ void dma_device_find(char bdf[BDF_SIZE])
 }
 
 /*
- * Tell what the tables of the running kernel say about the device, in the
- * format of dmar_translation_struct: bus:device.function, root entry, context
- * entry, PASID (-1 in legacy mode) and PASID entry, high part first.
+ * The format of dmar_translation_struct is bus:device.function, root entry,
+ * context entry, PASID (-1 in legacy mode) and PASID entry, each of them with
+ * its high part first.
  */
-void dma_device_belief(const char *bdf, const char *phase)
+bool dma_device_belief(const char *bdf, struct dma_belief *belief)
 {
 	unsigned long long ctx_lo, ctx_hi, p0, p1, p2;
-	char line[256];
+	FILE *file = fopen(TRANSLATION, "r");
 	bool found = false;
+	char line[256];
 	int pasid;
-	FILE *file;
 
-	file = fopen(TRANSLATION, "r");
-	while (file && !found && fgets(line, sizeof(line), file)) {
-		if (strncmp(line, bdf + strlen("0000:"), 7))
+	if (!file)
+		fail_exit("%s", TRANSLATION);
+	while (!found && fgets(line, sizeof(line), file)) {
+		if (strncmp(line, bdf + strlen("0000:"), strlen("00:00.0")))
 			continue;
 		found = sscanf(line, "%*s %*[^:]:%*s %llx:%llx %d %llx:%llx:%llx",
 			       &ctx_hi, &ctx_lo, &pasid, &p2, &p1, &p0) == 6;
 	}
-	if (file)
-		fclose(file);
-
+	fclose(file);
 	if (!found)
-		report("yard: belief phase=%s", phase);
-	else if (pasid < 0)
-		report("yard: belief phase=%s pgd=%#llx did=%#llx", phase,
-		       ctx_lo & ~0xfffULL, ctx_hi >> 8 & 0xffff);
-	else
+		return false;
+
+	if (pasid < 0) {
+		belief->pgd = ctx_lo & ~0xfffULL;
+		belief->did = ctx_hi >> 8 & 0xffff;
+	} else {
 		/* Entry type 1 walks the first stage, whose table is in p2. */
-		report("yard: belief phase=%s pgd=%#llx did=%#llx", phase,
-		       ((p0 >> 6 & 7) == 1 ? p2 : p0) & ~0xfffULL, p1 & 0xffff);
+		belief->pgd = ((p0 >> 6 & 7) == 1 ? p2 : p0) & ~0xfffULL;
+		belief->did = p1 & 0xffff;
+	}
+	return true;
 }
 
 static void bind_driver(const char *bdf)

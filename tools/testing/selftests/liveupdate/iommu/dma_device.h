@@ -22,8 +22,16 @@ void dma_device_find(char bdf[BDF_SIZE]);
  */
 struct vfio_pci_device *dma_device_attach(const char *bdf, int memfd);
 
-/* Report what the tables of the running kernel say about the device. */
-void dma_device_belief(const char *bdf, const char *phase);
+struct dma_belief {
+	u64 pgd;	/* top level page table */
+	u64 did;	/* domain id */
+};
+
+/*
+ * Return what the tables of the running kernel say about the device; false if
+ * they say that it is blocked.
+ */
+bool dma_device_belief(const char *bdf, struct dma_belief *belief);
 
 /* Stop the device's DMA without a driver. */
 void dma_device_silence(const char *bdf);

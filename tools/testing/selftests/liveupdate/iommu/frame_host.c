@@ -52,9 +52,8 @@ struct sent {
 
 struct landing {
 	u64 desc;
-	u64 seq;
+	s64 seq;		/* -1 where there is no frame */
 	u64 t_ns;
-	bool frame;	/* something of a frame is there, seq may be true */
 	bool ok;
 };
 
@@ -218,8 +217,7 @@ static bool look_at(u64 number)
 
 	landing->t_ns = now_ns(CLOCK_REALTIME);
 	landing->desc = number;
-	landing->seq = frame.seq;
-	landing->frame = frame.magic == FRAME_MAGIC;
+	landing->seq = frame.magic == FRAME_MAGIC ? (s64)frame.seq : -1;
 	landing->ok = length == sizeof(frame) && frame_valid(&frame) &&
 		      frame.seq < MAX_FRAMES &&
 		      frame.sent_ns == sent[frame.seq].t_ns;
@@ -293,12 +291,8 @@ static void print_landed(FILE *file)
 	struct landing *end = landed + nr_landed, *l;
 
 	fputs("desc,seq,t_ns,ok\n", file);
-	for (l = landed; l < end; l++) {
-		fprintf(file, "%lu,", l->desc);
-		if (l->frame)
-			fprintf(file, "%lu", l->seq);
-		fprintf(file, ",%lu,%d\n", l->t_ns, l->ok);
-	}
+	for (l = landed; l < end; l++)
+		fprintf(file, "%lu,%ld,%lu,%d\n", l->desc, l->seq, l->t_ns, l->ok);
 }
 
 static void map_ram(const char *path)

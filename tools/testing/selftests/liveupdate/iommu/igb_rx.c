@@ -170,25 +170,33 @@ void igb_rx_start(struct igb_rx *rx)
 	rx_publish(rx, AREA_RING - 1);
 }
 
+void igb_rx_refill(struct igb_rx *rx)
+{
+	u64 watched = area_get(&rx->area->watched);
+	u64 reaped = rx->area->reaped;
+	u64 given = rx->area->given;
+	u64 end;
+
+	/* The slot behind the last one given must stay empty. */
+	end = (reaped < watched ? reaped : watched) + AREA_RING - 1;
+	if (given >= end)
+		return;
+	for (; given < end; given++)
+		rx_give(rx, given);
+	rx_publish(rx, given);
+}
+
 u64 igb_rx_poll(struct igb_rx *rx)
 {
 	u64 given = rx->area->given;
 	u64 reaped = rx->area->reaped;
-	u64 free, watched;
 
 	while (reaped < given && rx_done(rx->area, reaped))
 		reaped++;
 	area_set(&rx->area->reaped, reaped);
 
-	/* The slot behind the last one given must stay empty. */
-	watched = area_get(&rx->area->watched);
-	free = (reaped < watched ? reaped : watched) + AREA_RING - 1;
-	if (free > given) {
-		for (; given < free; given++)
-			rx_give(rx, given);
-		rx_publish(rx, given);
-	}
-
+	if (given - reaped < AREA_RING / 2)
+		igb_rx_refill(rx);
 	return reaped;
 }
 

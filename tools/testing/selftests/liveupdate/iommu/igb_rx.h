@@ -41,10 +41,15 @@ bool igb_rx_match(struct vfio_pci_device *device);
 void igb_rx_start(struct igb_rx *rx);
 
 /*
- * Look at what has come and give back the descriptors which the host has seen
- * too. Return the number of frames since igb_rx_start().
+ * Look at what has come, and refill when less than half of the ring is left.
+ * Return the number of frames since igb_rx_start().
  */
 u64 igb_rx_poll(struct igb_rx *rx);
+
+/*
+ * Give those descriptors back which both igb_rx_poll() and the host have seen.
+ */
+void igb_rx_refill(struct igb_rx *rx);
 
 /*
  * Let the device write descriptor @number to @iova in place of its buffer.

@@ -1,0 +1,235 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Measure what a live update does to the DMA of a running device.
+
+Boots a machine with an emulated IOMMU whose network device writes numbered
+frames into a memfd, lets the guest replace its kernel by kexec, and judges from
+outside which frames the device wrote meanwhile. Prints KTAP, one line a run.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import judge
+import recorder
+import vm
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+EXPECT_FILE = os.path.join(HERE, "yardstick.expect")
+
+RING = 4096
+MEMORY_MB = 1024
+FPS = 250
+
+IOMMU = {
+    "legacy": ("intel-iommu,intremap=on", "intel_iommu=on"),
+    "sm-ss": ("intel-iommu,intremap=on,x-scalable-mode=on", "intel_iommu=on,sm_on"),
+    "sm-fs": ("intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on", "intel_iommu=on,sm_on"),
+}
+
+# topology: devices above the network device, where that one is, and what is
+# told about both in the run directory
+TOPOLOGY = {
+    "root-port": (["pcie-root-port,id=rp,bus=pcie.0,addr=2,chassis=1"],
+                  "bus=rp", "01:00.0", ["00:02.0"]),
+    "root-bus": ([], "bus=pcie.0,addr=5", "00:05.0", []),
+    "switch": (["pcie-root-port,id=rp,bus=pcie.0,addr=2,chassis=1",
+                "x3130-upstream,id=up,bus=rp",
+                "xio3130-downstream,id=down,bus=up,chassis=2"],
+               "bus=down", "03:00.0", ["00:02.0", "01:00.0", "02:00.0"]),
+}
+
+# All accesses to configuration space and the events around reception and
+# translation; "vtd_*" as a whole would be thousands of lines a second.
+TRACES = ("pci_cfg_write", "e1000x_rx_*", "e1000e_rx_null_descriptor", "e1000e_link*",
+          "vtd_dmar_fault", "vtd_frr_new", "vtd_fsts_ppf", "vtd_fault_disabled",
+          "vtd_dmar_enable", "vtd_reg_dmar_root", "vtd_reg_write_gcmd",
+          "vtd_re_not_present", "vtd_ce_not_present", "vtd_irq_generate")
+
+
+def ram_directory():
+    """Where the guest's memory can be: in memory if that has the room."""
+    needed = MEMORY_MB * 1.05 * 2**20
+    for place in ("/dev/shm", tempfile.gettempdir()):
+        if os.path.isdir(place) and shutil.disk_usage(place).free > needed:
+            return place
+    sys.exit("yardstick: no %d MiB free in /dev/shm or %s for the guest's memory"
+             % (MEMORY_MB, tempfile.gettempdir()))
+
+
+def machine_arguments(options, scratch):
+    iommu, _ = IOMMU[options.mode]
+    bridges, place, _, _ = TOPOLOGY[options.topology]
+    arguments = ["-device", iommu]
+    for bridge in bridges:
+        arguments += ["-device", bridge]
+    arguments += ["-netdev", "dgram,id=n0,local.type=unix,local.path=%s/q,"
+                  "remote.type=unix,remote.path=%s/h" % (scratch, scratch),
+                  "-device", "igb,netdev=n0," + place]
+    return arguments
+
+
+def trace_arguments(log):
+    arguments = ["-D", log]
+    for trace in TRACES:
+        arguments += ["-trace", trace]
+    return arguments
+
+
+def kernel_arguments(options):
+    words = [IOMMU[options.mode][1], "vmtest.list=/tests/%s.list"
+             % ("yardstick-once" if options.no_kexec else "yardstick")]
+    guest = []
+    if options.outage:
+        guest.append("outage=%d" % options.outage)
+    if options.fault:
+        guest.append("fault")
+    if options.run:
+        guest.append("run=%d" % options.run)
+    if guest:
+        words.append("vmtest.args=" + ",".join(guest))
+    return " ".join(words + options.append)
+
+
+def qemu_version():
+    text = subprocess.run([vm.QEMU, "--version"], stdout=subprocess.PIPE, check=True,
+                          universal_newlines=True).stdout
+    return text.splitlines()[0]
+
+
+def guest_trouble(result, record):
+    """Why this run is not a measurement, apart from what the frames say."""
+    trouble = result.problems + record.problems
+    lines = [line for _, line in result.report]
+    trouble += [line for line in lines if line.startswith(("not ok", "Bail out!"))]
+    if not any(line.startswith("ok 1 ") for line in lines) and not trouble:
+        trouble.append("the guest did not report the end of its test")
+    if "rx_on" not in record.marks and not trouble:
+        trouble.append("the device never started to receive")
+    return trouble
+
+
+def measure(options, outdir):
+    """One run; returns what is wrong with it as a measurement."""
+    shutil.rmtree(outdir, ignore_errors=True)
+    os.makedirs(outdir)
+    scratch = tempfile.mkdtemp(prefix="yard-")
+    memory = tempfile.mkdtemp(prefix="yard-", dir=ram_directory())
+    ram = os.path.join(memory, "ram")
+    log = os.path.join(outdir, "qemu.log")
+    started_ns = time.time_ns()
+    try:
+        machine = vm.Vm(options.kernel, options.initrd, outdir, kernel_arguments(options),
+                        machine_arguments(options, scratch) + trace_arguments(log),
+                        "%dM" % MEMORY_MB, timeout=options.timeout, ram_file=ram)
+        source = recorder.FrameSource(options.frame_host, ram, scratch + "/q",
+                                      scratch + "/h", options.fps, outdir)
+        record = recorder.Recorder(outdir, ram, log, source)
+        record.attach(machine)
+        try:
+            result = machine.run()
+        finally:
+            source.quit()
+    except recorder.SourceError as error:
+        return [str(error)]
+    finally:
+        shutil.rmtree(scratch)
+        shutil.rmtree(memory)
+
+    _, _, rid, ports = TOPOLOGY[options.topology]
+    if record.bdf and record.bdf[len("0000:"):] != rid:
+        record.problems.append("the device is %s, not %s" % (record.bdf, rid))
+    record.write({
+        "version": 1, "fps": options.fps, "mode": options.mode,
+        "topology": options.topology, "rid": rid, "ports": ports,
+        "qemu": qemu_version(), "kernel": recorder.kernel_release(result.console),
+        "accel": machine.accel, "source": source.ready, "cmdline": machine.cmdline, "ring": RING,
+        "kexec": not options.no_kexec, "started_ns": started_ns, "first_seq": 0})
+    return guest_trouble(result, record)
+
+
+def expected_verdict(text):
+    """The judge's word for what the command line or the file says."""
+    if text is None:
+        with open(EXPECT_FILE, encoding="ascii") as expect:
+            text = expect.read().strip()
+    words = {"pass": "PASS", "not-yet": "NOT YET"}
+    if text not in words:
+        sys.exit("yardstick: expected verdict is %r, neither pass nor not-yet" % text)
+    return words[text]
+
+
+def report_run(number, options, outdir, expected):
+    """Do one run and print its KTAP line; True if it went as expected."""
+    name = "yardstick %s %s %s" % (options.mode, options.topology,
+                                   "no-kexec" if options.no_kexec else "kexec")
+    trouble = measure(options, outdir)
+    try:
+        verdict = None if trouble else judge.judge(outdir)
+    except judge.UnusableRun as error:
+        trouble = [str(error)]
+    if trouble:
+        for line in trouble:
+            print("# " + line)
+        print("not ok %d %s # no measurement: %s" % (number, name, trouble[0]), flush=True)
+        return False
+    for reason in verdict["reasons"]:
+        print("# " + reason)
+    good = verdict["verdict"] == expected
+    print("%s %d %s # %s, %s" % ("ok" if good else "not ok", number, name, verdict["verdict"],
+                                 "as expected" if good else "expected " + expected), flush=True)
+    return good
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kernel", required=True, help="bzImage to boot and to kexec into")
+    parser.add_argument("--initrd", required=True, help="initrd with the guest programs")
+    parser.add_argument("--frame-host", required=True, help="the frame_host program")
+    parser.add_argument("--out", required=True, help="directory for the run directories")
+    parser.add_argument("--name", help="name of the run directory")
+    parser.add_argument("--mode", choices=sorted(IOMMU), default="legacy")
+    parser.add_argument("--topology", choices=sorted(TOPOLOGY), default="root-port")
+    parser.add_argument("--fps", type=int, default=FPS, help="frames a second")
+    parser.add_argument("--runs", type=int, default=1, help="number of runs")
+    parser.add_argument("--timeout", type=int, default=300, help="seconds for one run")
+    parser.add_argument("--expect", choices=("pass", "not-yet"),
+                        help="expected verdict (default: what yardstick.expect says)")
+    parser.add_argument("--append", action="append", default=[],
+                        help="additional kernel parameter")
+    control = parser.add_argument_group("controls, in a run without kexec")
+    control.add_argument("--no-kexec", action="store_true", help="stay in one kernel")
+    control.add_argument("--run", type=int, default=0, metavar="MS", help="length of the run")
+    control.add_argument("--outage", type=int, default=0, metavar="MS",
+                         help="take bus mastering away for this long")
+    control.add_argument("--fault", action="store_true",
+                         help="send one frame to an address without a mapping")
+    options = parser.parse_args()
+    if (options.outage or options.fault or options.run) and not options.no_kexec:
+        parser.error("--run, --outage and --fault need --no-kexec")
+    if options.fps < 1 or options.runs < 1:
+        parser.error("--fps and --runs must be positive")
+    return options
+
+
+def main():
+    options = parse_arguments()
+    expected = expected_verdict(options.expect)
+    name = options.name or "%s-%s-%s" % (options.mode, options.topology,
+                                         "once" if options.no_kexec else "kexec")
+    good = 0
+    print("KTAP version 1\n1..%d" % options.runs, flush=True)
+    for number in range(1, options.runs + 1):
+        suffix = "-%d" % number if options.runs > 1 else ""
+        good += report_run(number, options, os.path.join(options.out, name + suffix), expected)
+    print("# Totals: pass:%d fail:%d" % (good, options.runs - good))
+    return 0 if good == options.runs else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
