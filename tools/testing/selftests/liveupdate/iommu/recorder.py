@@ -40,6 +40,8 @@ class FrameSource:
         self.ready = ""
 
     def start(self):
+        if self.process:
+            raise SourceError("the guest has a second area to watch")
         self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, bufsize=0)
         self.ready = self.answer("ready")
@@ -55,9 +57,13 @@ class FrameSource:
         return line
 
     def tell(self, command):
-        if self.process:
+        if not self.process:
+            return
+        try:
             self.process.stdin.write(command.encode() + b"\n")
-            self.answer(command if command == "quit" else command + ": ok")
+        except OSError as error:
+            raise SourceError("frame_host is gone at %r: %s" % (command, error.strerror))
+        self.answer(command if command == "quit" else command + ": ok")
 
     def quit(self):
         """End it in any case; its files are written when this returns."""
@@ -132,16 +138,21 @@ class Recorder:
 
     def console(self, t_ns, line):
         for name in self.change.feed(t_ns, line):
-            self.mark(t_ns, name)
+            self.guarded(t_ns, "mark", name)
 
     def report(self, t_ns, line):
-        if not line.startswith("yard: "):
-            return
-        kind, _, rest = line[len("yard: "):].partition(" ")
+        if line.startswith("yard: "):
+            kind, _, rest = line[len("yard: "):].partition(" ")
+            self.guarded(t_ns, kind, rest)
+
+    def guarded(self, t_ns, kind, rest):
+        """A line that we cannot use must not end the run, but spoils it."""
         try:
             self.handle(t_ns, kind, rest)
-        except (KeyError, ValueError, OSError, SourceError) as error:
-            self.problems.append("%s: %s: %s" % (line, type(error).__name__, error))
+        except KeyError as error:
+            self.problems.append("%s %s: %s is missing" % (kind, rest, error))
+        except (ValueError, OSError, SourceError) as error:
+            self.problems.append("%s %s: %s" % (kind, rest, error))
 
     def handle(self, t_ns, kind, rest):
         values = fields(rest)

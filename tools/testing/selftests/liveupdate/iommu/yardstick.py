@@ -10,6 +10,7 @@ outside which frames the device wrote meanwhile. Prints KTAP, one line a run.
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -135,7 +136,7 @@ def measure(options, outdir):
             result = machine.run()
         finally:
             source.quit()
-    except recorder.SourceError as error:
+    except (recorder.SourceError, OSError) as error:
         return [str(error)]
     finally:
         shutil.rmtree(scratch)
@@ -219,6 +220,8 @@ def parse_arguments():
 
 def main():
     options = parse_arguments()
+    # The guest's memory is a file that must not be left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("yardstick: terminated"))
     expected = expected_verdict(options.expect)
     name = options.name or "%s-%s-%s" % (options.mode, options.topology,
                                          "once" if options.no_kexec else "kexec")
