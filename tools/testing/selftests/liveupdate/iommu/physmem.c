@@ -160,10 +160,15 @@ size_t physmem_hog(const u64 *pfns, size_t nr)
 
 u64 physmem_vmstat(const char *name)
 {
-	FILE *f = fopen("/proc/vmstat", "r");
 	unsigned long long value;
 	char key[128];
+	FILE *f;
 
+	/* Each CPU adds to the counters in its own time otherwise. */
+	if (physmem_write("/proc/sys/vm/stat_refresh", "1"))
+		ksft_exit_fail_msg("cannot refresh the counters\n");
+
+	f = fopen("/proc/vmstat", "r");
 	if (!f)
 		ksft_exit_fail_msg("/proc/vmstat: %s\n", strerror(errno));
 	while (fscanf(f, "%127s %llu", key, &value) == 2) {
