@@ -20,7 +20,7 @@ BRIDGE_CONTROL, BRIDGE_RESET = 0x3e, 0x40
 # Device Control, Link Control and power management of the models, per offset
 # of the capability: what stands where is fixed by QEMU.
 DEVICE_CONTROL = {"igb": 0xa8}
-LINK_CONTROL = {"pcie-root-port": 0x64}
+LINK_CONTROL = {"pcie-root-port": 0x64, "x3130-upstream": 0xa0, "xio3130-downstream": 0xa0}
 POWER_CONTROL = {"igb": 0x44}
 FUNCTION_RESET, LINK_DISABLE, POWER_STATE = 0x8000, 0x10, 0x3
 
@@ -105,7 +105,9 @@ def device_writes(run):
         if dev not in ports and dev != run.meta["rid"]:
             continue
         what, stops = harm(model, reg, value, dev in ports)
-        fits = any(value & mask == want for want, mask in rules.get((model, reg), ()))
+        alternatives = (rules.get((model, reg), []) +
+                        rules.get(("%s/%s" % (run.meta["topology"], model), reg), []))
+        fits = any(value & mask == want for want, mask in alternatives)
         found.append(Write(trace.t, dev, model, reg, value, what, stops, fits and not what))
     return found
 
