@@ -201,7 +201,7 @@ def save(shop, wanted=None):
     top = tree.tip(made, base_commit)
     claimed = tree.owners(items)
     tree.refuse_copies(shop, changed, claimed)
-    edits = {p: s for p, s in changed.items() if p not in claimed}
+    edits = tree.adopt(shop, {p: s for p, s in changed.items() if p not in claimed}, top)
     note_untracked(shop)
     owned = assign(shop, items, edits, wanted)
     before, after = git.modes(head, edits), git.modes(top, edits)

@@ -59,6 +59,13 @@ class Trees(toy.Toy):
         self.stops("in the way of what patches/ now says", tree.make, self.shop)
         self.assertIn("line 30 edited", self.read("build/linux/drivers/core.c"))
 
+    def test_edit_that_an_entry_now_holds_is_none(self):
+        self.edit("patches/one.patch", "+first hook", "+better hook")
+        self.edit("build/linux/drivers/core.c", "first hook\n", "better hook\n")
+        self.run_quiet(tree.make, self.shop)
+        self.assertEqual(tree.dirty(self.shop), {})
+        self.assertNotIn("note", self.out.getvalue())
+
     def test_maintainers_is_spliced_in_order(self):
         text = self.read("build/linux/MAINTAINERS")
         self.assertLess(text.index("IOMMU DMA-API LAYER"), text.index("IOMMU LIVE UPDATE"))

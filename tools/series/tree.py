@@ -156,6 +156,20 @@ def refuse_copies(shop, changed, claimed):
                            "remove the copy" % (shop.shown(path), path))
 
 
+def adopt(shop, changed, new):
+    """Edits that patches/ now holds too are no edits any more; gives those that are left."""
+    left, have = {}, shop.git.modes(new, changed)
+    for path, letter in changed.items():
+        full = os.path.join(shop.path, path)
+        if path in have and os.path.isfile(full) \
+                and shop.git.text("hash-object", "--no-filters", full) == have[path][1] \
+                and (os.stat(full).st_mode & 0o100 != 0) == (have[path][0] == "100755"):
+            shop.git.raw("update-index", "--", path)
+        else:
+            left[path] = letter
+    return left
+
+
 def switch(shop, old, new):
     """Move index and work tree; files that do not differ keep their time stamps."""
     git = shop.git
@@ -210,7 +224,7 @@ def make(shop):
                    "git -C %s reset --keep %s drops them" % (shop.shown(), shop.shown(), MADE))
     changed = dirty(shop)
     refuse_copies(shop, changed, owners(items))
-    edits = [p for p in changed if p not in owners(items)]
+    edits = adopt(shop, {p: s for p, s in changed.items() if p not in owners(items)}, new)
     if head != new:
         switch(shop, head, new)
     settle(shop, items, new)
