@@ -128,21 +128,8 @@ static void memfd_luo_hold_discard(u64 pfn)
 	folio_put(folio);
 }
 
-/**
- * memfd_luo_hold_release - Give up the folios and free the hold.
- * @hold: The hold.
- *
- * Folios which are in the page cache of the retrieved file stay there as
- * ordinary folios, all others are freed. Nothing may reach the memory by its
- * physical address any more.
- *
- * Context: May sleep.
- */
-void memfd_luo_hold_release(struct memfd_luo_hold *hold)
+static void memfd_luo_hold_release(struct memfd_luo_hold *hold)
 {
-	if (!hold->folios_ser)
-		goto out_free;
-
 	for (u64 i = 0; i < hold->nr_folios; i++) {
 		u64 pfn = hold->folios_ser[i].pfn;
 
@@ -157,6 +144,34 @@ void memfd_luo_hold_release(struct memfd_luo_hold *hold)
 	}
 
 	vfree(hold->folios_ser);
-out_free:
+}
+
+/**
+ * memfd_luo_hold_finish - Give up the memory of a preserved memfd.
+ * @hold: The hold of its retrieve, NULL if that did not get so far or was never
+ *        tried. Freed.
+ * @ser:  The serialized memfd.
+ *
+ * Folios in the page cache of the retrieved file stay there as ordinary folios,
+ * all others are freed. Nothing may reach the memory by its physical address
+ * any more.
+ *
+ * Context: May sleep.
+ */
+void memfd_luo_hold_finish(struct memfd_luo_hold *hold,
+			   const struct memfd_luo_ser *ser)
+{
+	if (!hold && ser->nr_folios) {
+		hold = memfd_luo_hold_alloc(ser);
+		if (IS_ERR(hold)) {
+			pr_warn("%llu folios stay reserved: %pe\n",
+				ser->nr_folios, hold);
+			return;
+		}
+		memfd_luo_hold_load(hold, ser);
+	}
+
+	if (hold && hold->folios_ser)
+		memfd_luo_hold_release(hold);
 	kfree(hold);
 }

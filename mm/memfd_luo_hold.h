@@ -28,6 +28,7 @@ struct memfd_luo_hold *memfd_luo_hold_alloc(const struct memfd_luo_ser *ser);
 int memfd_luo_hold_load(struct memfd_luo_hold *hold,
 			const struct memfd_luo_ser *ser);
 struct folio *memfd_luo_hold_folio(struct memfd_luo_hold *hold, u64 i);
-void memfd_luo_hold_release(struct memfd_luo_hold *hold);
+void memfd_luo_hold_finish(struct memfd_luo_hold *hold,
+			   const struct memfd_luo_ser *ser);
 
 #endif /* _MM_MEMFD_LUO_HOLD_H */
