@@ -150,9 +150,12 @@ def one_frame_late(run):
 
 
 @mutation("gap", alone=False)
-def pause_of_60_ms(run):
+def pause_beyond_the_limit(run):
+    """The device rests 60 ms longer than the source ever does by itself."""
     at = middle(run)
-    hold(run, at, int(run.table("sent.csv")[at][1]) + 60 * MS)
+    times = [int(row[1]) for row in run.table("sent.csv")]
+    own = max(later - sooner for sooner, later in zip(times, times[1:]))
+    hold(run, at, times[at] + own + 60 * MS)
 
 
 @mutation("latency", alone=False)
@@ -272,7 +275,7 @@ def entry_changed_before_replace(run):
 
 @mutation("guest_ring")
 def guest_finds_a_hole(run):
-    set_guest(run, "finished", "holes", 1)
+    set_guest(run, "retrieved", "holes", 1)
 
 
 @mutation("guest_ring")
