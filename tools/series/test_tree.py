@@ -66,6 +66,11 @@ class Trees(toy.Toy):
         self.assertEqual(tree.dirty(self.shop), {})
         self.assertNotIn("note", self.out.getvalue())
 
+    def test_unsaved_edits_are_not_thrown_away(self):
+        self.run_quiet(tree.refuse_unsaved, self.shop)
+        self.edit("build/linux/drivers/core.c", "line 30\n", "line 30 edited\n")
+        self.stops("not saved: drivers/core.c", tree.refuse_unsaved, self.shop)
+
     def test_maintainers_is_spliced_in_order(self):
         text = self.read("build/linux/MAINTAINERS")
         self.assertLess(text.index("IOMMU DMA-API LAYER"), text.index("IOMMU LIVE UPDATE"))

@@ -229,8 +229,10 @@ def make(shop):
         switch(shop, head, new)
     settle(shop, items, new)
     unclaimed = sorted(set(shop.store.overlay()) - set(owners(items)))
-    for path in unclaimed:
+    for path in unclaimed[:5]:
         say("note: no entry claims %s: it is not in the tree" % path)
+    if len(unclaimed) > 5:
+        say("note: ... nor %d more files" % (len(unclaimed) - 5))
     for path in edits:
         say("note: %s is edited in the tree and not saved yet" % path)
     moved = "" if head == new else ", %d files changed" % len(
@@ -238,3 +240,15 @@ def make(shop):
     say("tree: %s, %d entries on Linux %s, tip %s%s"
         % (shop.shown(), len(items), shop.lock.version, new[:12], moved))
     return made
+
+
+def refuse_unsaved(shop):
+    """Nobody's hooks are thrown away with the build directory."""
+    if not os.path.isdir(os.path.join(shop.path, ".git")):
+        return
+    refuse_rebase(shop)
+    if shop.git.ref("HEAD") != shop.git.ref(MADE):
+        raise Stop("%s has commits that no entry has: make save first" % shop.shown())
+    edits = sorted(dirty(shop))
+    if edits:
+        raise Stop("%s has edits that are not saved: %s" % (shop.shown(), ", ".join(edits)))
