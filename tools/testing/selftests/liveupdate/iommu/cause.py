@@ -73,5 +73,7 @@ def sentence(run, frames, cause):
         head = "DMA never started"
     else:
         head = "DMA %s %.1f ms after %s" % (word, cause["last_landing_ms"], base)
-    return ("%s; cause: %s at %.1f ms; %d of %d frames missing"
-            % (head, cause["text"], cause["after_freeze_ms"], gone, count))
+    late = len(frames.late())
+    return ("%s; cause: %s at %.1f ms; %d of %d frames missing%s"
+            % (head, cause["text"], cause["after_freeze_ms"], gone, count,
+               ", %d late" % late if late else ""))

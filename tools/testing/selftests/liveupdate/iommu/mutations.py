@@ -273,6 +273,25 @@ def entry_changed_before_replace(run):
         change_entry(run, "bound", column, value)
 
 
+@mutation("hardware_entry")
+def entry_type_changed(run):
+    """Same table, but device requests are now taken as translated already."""
+    old = next(row[2] for row in run.table("entries.csv") if row[1] == "bound")
+    change_entry(run, "bound", 2, "%x" % (int(old, 16) | 2 << 2))
+
+
+@mutation("hardware_entry")
+def address_width_changed(run):
+    old = next(row[3] for row in run.table("entries.csv") if row[1] == "kernel_up")
+    change_entry(run, "kernel_up", 3, "%x" % (int(old, 16) ^ 1))
+
+
+@mutation("hardware_entry")
+def entry_changed_after_replace(run):
+    for column, value in ((2, "7700001"), (4, "7700000")):
+        change_entry(run, "finished", column, value)
+
+
 @mutation("guest_ring")
 def guest_finds_a_hole(run):
     set_guest(run, "retrieved", "holes", 1)
