@@ -3,9 +3,11 @@
 """Tests of the verdict: each kind of failing run, and each check by itself."""
 
 import contextlib
+import copy
 import io
 import json
 import os
+import random
 import shutil
 import sys
 import tempfile
@@ -16,6 +18,7 @@ import cause
 import checks
 import judge
 import mutations
+import mutations_beside
 import recording
 import rundir
 import stream
@@ -24,12 +27,16 @@ from recording import MS
 HERE = os.path.dirname(os.path.abspath(__file__))
 RECORDINGS = os.path.join(HERE, "recordings")
 
+# Importing the second module adds its ways to the list of the first.
+ALL = mutations.ALL
+assert mutations_beside.mutation is mutations.mutation
+
 PASSING = recording.passing()
 REAL = recording.Recording.load(os.path.join(RECORDINGS, "passing"))
 
 
 def by_name(name):
-    return next(one for one in mutations.ALL if one.name == name)
+    return next(one for one in ALL if one.name == name)
 
 
 class Case(unittest.TestCase):
@@ -89,7 +96,7 @@ class EveryCheck(Case):
 
     def test_every_mutation_is_caught(self):
         """And is not, once the checks that catch it are taken away."""
-        for one in mutations.ALL:
+        for one in ALL:
             with self.subTest(one.name):
                 verdict = self.spoiled(one.name)
                 self.assertEqual(verdict["verdict"], "NOT YET")
@@ -102,11 +109,65 @@ class EveryCheck(Case):
                     self.assertEqual(judge.judge(self.dir)["verdict"], "PASS")
 
     def test_every_check_is_needed(self):
-        alone = {one.check for one in mutations.ALL if one.alone}
-        shared = {one.check for one in mutations.ALL} - alone
+        alone = {one.check for one in ALL if one.alone}
+        shared = {one.check for one in ALL} - alone
         self.assertEqual(alone | shared, set(judge.CHECKS))
         # A lost frame also breaks the order or leaves a gap, a gap is a late frame.
         self.assertEqual(shared, {"lost", "gap"})
+
+
+class AnyPlace(unittest.TestCase):
+    """The same small change at any place of a real run denies the PASS."""
+
+    RUN = rundir.Run(os.path.join(RECORDINGS, "passing"))
+
+    def places(self, count, seed):
+        """Random landings of frames whose time is up before done."""
+        limit = self.RUN.marks["done"] - 60 * MS
+        known = sum(1 for one in self.RUN.landed if one.t < limit)
+        return [random.Random(seed + index).randrange(known - 2) for index in range(count)]
+
+    def verdict(self, landed):
+        run = copy.copy(self.RUN)
+        run.landed = landed
+        return judge.judge_run(run)
+
+    def test_unchanged_it_passes(self):
+        self.assertEqual(self.verdict(list(self.RUN.landed))["verdict"], "PASS")
+
+    def each(self, seed, change):
+        for at in self.places(12, seed):
+            with self.subTest(at):
+                landed = list(self.RUN.landed)
+                change(landed, at)
+                landed = [one._replace(desc=index) for index, one in enumerate(landed)]
+                self.assertEqual(self.verdict(landed)["verdict"], "NOT YET")
+
+    def test_drop_a_landing(self):
+        def drop(landed, at):
+            del landed[at]
+        self.each(100, drop)
+
+    def test_swap_two(self):
+        def swap(landed, at):
+            one, two = landed[at], landed[at + 1]
+            landed[at:at + 2] = one._replace(seq=two.seq), two._replace(seq=one.seq)
+        self.each(200, swap)
+
+    def test_flip_a_payload(self):
+        def flip(landed, at):
+            landed[at] = landed[at]._replace(ok=False)
+        self.each(300, flip)
+
+    def test_delay_a_frame(self):
+        def delay(landed, at):
+            landed[at] = landed[at]._replace(t=landed[at].t + 60 * MS)
+        self.each(400, delay)
+
+    def test_change_a_number(self):
+        def change(landed, at):
+            landed[at] = landed[at]._replace(seq=landed[at].seq ^ 1 << at % 12)
+        self.each(500, change)
 
 
 class Tail(Case):
