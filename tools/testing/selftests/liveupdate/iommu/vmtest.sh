@@ -194,15 +194,17 @@ find_program()
 # kexec has to read and check it all.
 cpio_list()
 {
-	local list=$1 stage="$build_dir/vmtest" program path
+	local list=$1 stage="$build_dir/vmtest" program path list_file
 
 	cat <<END
 dir /dev 0755 0 0
 nod /dev/console 0600 0 0 c 5 1
 dir /tests 0755 0 0
 file /init $stage/init 0755 0 0
-file /tests/$list.list $test_dir/tests/$list.list 0644 0 0
 END
+	for list_file in "$test_dir"/tests/*.list; do
+		echo "file /tests/${list_file##*/} $list_file 0644 0 0"
+	done
 	while read -r program; do
 		path=$(find_program "$program")
 		strip -o "$stage/$program" "$path"
@@ -234,22 +236,22 @@ END
 # runner of its own.
 run_list()
 {
-	local list=$1 runner dir="$workspace/$1" prefix="    " status=0
-	local args=(--kernel "$kernel" --initrd "$build_dir/vmtest/$list.cpio"
-		    --workdir "$dir")
+	local list=$1 dir="$workspace/$1" prefix="    " status=0
+	local runner args=(--kernel "$kernel" --initrd "$build_dir/vmtest/$list.cpio")
 
 	mkdir -p "$dir"
-	runner=$(list_setting "$list" runner)
-	if [[ -n $runner ]]; then
-		args+=(--bindir "$build_dir/kselftest/liveupdate/iommu")
+	read -r -a runner <<< "$(list_setting "$list" runner)"
+	if [[ ${#runner[@]} -gt 0 ]]; then
+		args+=(--out "$dir" --frame-host "$(find_program frame_host)")
 		prefix="# "
 	else
-		runner=run_list.py
-		args+=(--list "$test_dir/tests/$list.list"
+		runner=(run_list.py)
+		args+=(--workdir "$dir" --list "$test_dir/tests/$list.list"
 		       --skips "$test_dir/skips/$list")
 	fi
 	# In the background, because bash only acts on signals while it waits.
-	python3 "$test_dir/$runner" "${args[@]}" > "$dir/results.log" 2>&1 &
+	python3 "$test_dir/${runner[0]}" "${runner[@]:1}" "${args[@]}" \
+		> "$dir/results.log" 2>&1 &
 	child=$!
 	wait "$child" || status=$?
 	child=""
