@@ -108,6 +108,20 @@ class EveryCheck(Case):
                 with mock.patch.dict(judge.CHECKS, blind):
                     self.assertEqual(judge.judge(self.dir)["verdict"], "PASS")
 
+    def test_the_words_name_the_place(self):
+        at = mutations.middle(REAL)
+        seq = int(REAL.table("landed.csv")[at][1])
+        for name, text in (
+                ("one_frame_lost", "1 of 2515 frames never landed, the first is sequence %d" % seq),
+                ("nothing_landed", "the device wrote no frame at all"),
+                ("refused_then_taken", "refused 1 frames, the first is sequence %d (" % seq),
+                ("hole_in_the_ring", "1 holes in the ring: descriptor "),
+                ("two_frames_swapped", "holds sequence %d, %d is due" % (seq + 1, seq)),
+                ("bus_numbers_zero", "bus numbers @0x18 <- 0x0 rewrites the bus numbers"),
+                ("belief_differs", "at retrieved the kernel believes in table 0x5a00000")):
+            with self.subTest(name):
+                self.assertIn(text, "\n".join(self.spoiled(name)["reasons"]))
+
     def test_every_check_is_needed(self):
         alone = {one.check for one in ALL if one.alone}
         shared = {one.check for one in ALL} - alone

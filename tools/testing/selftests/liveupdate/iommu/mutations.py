@@ -123,6 +123,18 @@ def frame_nobody_sent(run):
     change_landed(run, change)
 
 
+@mutation("order")
+def frame_landed_before_its_time(run):
+    """The next number of the sequence lands, though it was not sent before done."""
+    done = run.mark("done")
+    unsent = sum(1 for row in run.table("sent.csv") if int(row[1]) <= done)
+
+    def change(rows):
+        rows[:] = [row for row in rows if int(row[2]) < done - 1 and int(row[1]) < unsent]
+        rows.append([len(rows), unsent, done - 1, 1])
+    change_landed(run, change)
+
+
 @mutation("holes", alone=False)
 def payload_broken(run):
     at = middle(run)

@@ -47,6 +47,16 @@ def fault_in_the_trace(run):
 
 
 @mutation("qemu_traces")
+def fault_pending(run):
+    run.add_trace(run.mark("kernel_up") + MS, "vtd_fsts_ppf FSTS PPF bit set to 1")
+
+
+@mutation("qemu_traces")
+def fault_recorded(run):
+    run.add_trace(run.mark("kernel_up") + MS, "vtd_frr_new index 0 high 0x8000000500000100 low 0x0")
+
+
+@mutation("qemu_traces")
 def entry_cleared_for_a_moment(run):
     run.add_trace(run.mark("replaced") - MS,
                   "vtd_ce_not_present Context entry bus 1 devfn 0 not present")
@@ -198,6 +208,33 @@ def traces_empty(run):
 def traces_end_early(run):
     run.files["qemu.log"] = [line for line in run.files["qemu.log"]
                              if line.split("@")[1] < stamp(run.mark("kernel_up"))]
+
+
+def drop_traces(run, word, end):
+    """No trace with a word before a mark."""
+    limit = stamp(run.mark(end) + 60 * MS)
+    run.files["qemu.log"] = [line for line in run.files["qemu.log"]
+                             if word not in line or line.split("@")[1] > limit]
+
+
+@mutation("evidence")
+def device_not_traced(run):
+    drop_traces(run, " " + run.meta["rid"] + " ", "rx_on")
+
+
+@mutation("evidence")
+def port_not_traced(run):
+    drop_traces(run, " " + run.meta["ports"][0] + " ", "rx_on")
+
+
+@mutation("evidence")
+def translation_not_traced(run):
+    drop_traces(run, "vtd_dmar_enable", "rx_on")
+
+
+@mutation("evidence")
+def receiver_not_traced(run):
+    drop_traces(run, "e1000x_rx_can_recv_disabled", "rx_on")
 
 
 @mutation("evidence")

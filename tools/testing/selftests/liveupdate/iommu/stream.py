@@ -44,7 +44,6 @@ class Stream:
         self.tries = [one for one in run.tries if one.t <= self.end]
         self.ring = [one for one in run.landed if one.t <= self.end]
         self.strangers = []
-        self.duplicates = []
         self.frames = self.match()
         self.intervals = self.cut(run.marks)
 
@@ -57,10 +56,8 @@ class Stream:
                 continue
             if one.seq not in last_try:
                 self.strangers.append(one)
-            elif one.seq in landing:
-                self.duplicates.append(one)
             else:
-                landing[one.seq] = one
+                landing.setdefault(one.seq, one)
         newest = max(landing, default=self.first - 1)
         frames = []
         for seq, one in last_try.items():

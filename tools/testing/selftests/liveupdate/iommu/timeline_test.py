@@ -108,6 +108,12 @@ class Case(unittest.TestCase):
         late.set_table("marks.csv", [(FREEZE + (ms if ms < 0 else 4700 + ms // 100) * MS, name)
                                      for name, ms in recording.LIFE.items()])
         yield "all at the end", self.write(late)
+        silent = recording.passing()
+        mutations.nothing_landed(silent)
+        yield "nothing landed", self.write(silent)
+        crashed = recording.passing()
+        crashed.set_table("marks.csv", crashed.table("marks.csv")[:5])
+        yield "crashed in boot", self.write(crashed)
 
 
 class Picture(Case):
