@@ -18,7 +18,7 @@ LANDED, MISSING, REFUSED, IN_FLIGHT = "landed", "missing", "refused", "in flight
 # Each interval lasts from its mark to the next one of these that was reached.
 INTERVALS = (
     ("before freeze", "rx_on"),
-    ("freeze to kernel_gone", "freeze"),
+    ("shutdown", "freeze"),
     ("no kernel", "kernel_gone"),
     ("boot", "kernel_up"),
     ("before bind", "userspace"),

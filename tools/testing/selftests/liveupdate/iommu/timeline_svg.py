@@ -11,7 +11,6 @@ WIDTH, HEIGHT = 1200, 644
 LEFT, RIGHT = 78, 1168
 MS = 10**6
 
-SHORT = {"freeze to kernel_gone": "shutdown"}
 MODES = {"legacy": "legacy mode", "sm-ss": "scalable mode, second stage",
          "sm-fs": "scalable mode, first stage"}
 PLACES = {"root-port": "behind a root port", "root-bus": "on the root bus",
@@ -90,7 +89,7 @@ def band_labels(out, axis, verdict, y, top):
     """Name and length of each phase over its band, with a line where it had to move."""
     shown = [one for one in verdict["intervals"]
              if one["start"] < axis.end and one["end"] > axis.begin]
-    rows = [(SHORT.get(one["name"], one["name"]), duration(one["end"] - one["start"]),
+    rows = [(one["name"], duration(one["end"] - one["start"]),
              axis.x(max(one["start"], axis.begin)), axis.x(min(one["end"], axis.end)))
             for one in shown]
     widths = [max(labels.width(name, 12), labels.width(length, 11)) + 8
@@ -110,7 +109,7 @@ def band_names(out, axis, verdict, y):
     """The names of the phases inside their bands, where they fit."""
     for one in verdict["intervals"]:
         begin, end = max(one["start"], axis.begin), min(one["end"], axis.end)
-        name = SHORT.get(one["name"], one["name"])
+        name = one["name"]
         if begin < end and axis.x(end) - axis.x(begin) > labels.width(name, 10) + 8:
             out.text((axis.x(begin) + axis.x(end)) / 2, y, name, 10, "dim", "middle")
 

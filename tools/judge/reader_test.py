@@ -11,6 +11,7 @@ import tempfile
 import unittest
 from unittest import mock
 
+import selftest_path  # pylint: disable=unused-import
 import config_writes
 import judge
 import qemulog

@@ -14,6 +14,7 @@ import tempfile
 import unittest
 from unittest import mock
 
+import selftest_path  # pylint: disable=unused-import
 import cause
 import checks
 import judge

@@ -15,6 +15,7 @@ import json
 import os
 import sys
 
+import selftest_path  # pylint: disable=unused-import
 import judge
 import recording
 import rundir
