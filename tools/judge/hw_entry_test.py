@@ -1,13 +1,17 @@
-#!/usr/bin/python3
+#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """Tests of hw_entry.py on small images made by hand."""
 
 import os
 import struct
+import sys
 import tempfile
 import unittest
 
-import hw_entry
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../testing/selftests/liveupdate/iommu"))
+
+import hw_entry  # pylint: disable=wrong-import-position
 
 ROOT, CONTEXT, DIRECTORY, TABLE = 0x1000, 0x2000, 0x3000, 0x4000
 SIZE = 0x8000

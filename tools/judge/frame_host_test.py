@@ -1,9 +1,7 @@
-#!/usr/bin/python3
+#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """Tests of the frame_host program, with a file in place of a guest's memory and
-this test in place of the device.
-
-	FRAME_HOST=path/to/frame_host ./frame_host_test.py
+this test in place of the device. Compiles the program with $CC.
 """
 
 import errno
@@ -11,13 +9,14 @@ import mmap
 import os
 import socket
 import struct
+import shlex
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
 
-PROGRAM = os.environ.get("FRAME_HOST", "./frame_host")
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCE = os.path.join(HERE, "../testing/selftests/liveupdate/iommu/frame_host.c")
 
 MAGIC = 0x6b65786563646d61
 PAGE = 4096
@@ -33,10 +32,23 @@ def place(page):
     return RAM_SIZE - (page + 1) * PAGE if page % 2 else RAM_SIZE // 2 - (page + 1) * PAGE
 
 
+def setUpModule():
+    Host.program_dir = tempfile.TemporaryDirectory()
+    Host.program = os.path.join(Host.program_dir.name, "frame_host")
+    subprocess.run(shlex.split(os.environ.get("CC", "cc")) +
+                   ["-O2", "-Wall", "-Werror", "-pthread", "-o", Host.program, SOURCE],
+                   check=True)
+
+
+def tearDownModule():
+    Host.program_dir.cleanup()
+
+
 class Host(unittest.TestCase):
     """A running frame_host and the area that it is to watch."""
 
     FPS = 200
+    program_dir = program = None
 
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
@@ -53,7 +65,7 @@ class Host(unittest.TestCase):
         self.device.settimeout(5)
         self.device.bind(os.path.join(self.dir, "q"))
         self.process = subprocess.Popen(
-            [PROGRAM, path, self.dir + "/q", self.dir + "/h", str(self.FPS), self.dir],
+            [self.program, path, self.dir + "/q", self.dir + "/h", str(self.FPS), self.dir],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, universal_newlines=True, bufsize=1)
         self.addCleanup(self.process.stdout.close)
         self.addCleanup(self.process.stdin.close)
@@ -247,6 +259,4 @@ class Watching(Host):
 
 
 if __name__ == "__main__":
-    if not os.access(PROGRAM, os.X_OK):
-        sys.exit("frame_host_test: no program at %s, set FRAME_HOST" % PROGRAM)
     unittest.main()

@@ -1,14 +1,18 @@
-#!/usr/bin/python3
+#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """Tests of recorder.py: what becomes of the lines of a guest."""
 
 import os
 import struct
+import sys
 import tempfile
 import unittest
 
-import recorder
-import rundir
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../testing/selftests/liveupdate/iommu"))
+
+import recorder  # pylint: disable=wrong-import-position
+import rundir  # pylint: disable=wrong-import-position
 
 
 class Source:
@@ -118,12 +122,17 @@ class Kernels(Recording):
     def test_change(self):
         self.console("[    1.000000] boot", "[    9.000000] kexec_core: Starting new kernel",
                      "[    9.000100] something of the old kernel",
-                     "early console in extract_kernel", "[    0.000000] Linux version 7.3.4")
-        self.assertEqual(self.written("marks.csv"), ["502,kernel_gone", "503,kernel_up"])
+                     "early console in extract_kernel", "Decompressing Linux...",
+                     "[    0.000000] Linux version 7.3.4", "[   10.000000] later")
+        self.assertEqual(self.written("marks.csv"), ["502,kernel_gone", "505,kernel_up"])
 
-    def test_new_kernel_without_decompressor(self):
-        self.console("[    9.000000] kexec_core: Starting new kernel",
-                     "[    0.000000] Linux version 7.3.4")
+    def test_first_boot_is_no_change(self):
+        self.console("early console in extract_kernel", "[    0.000000] Linux version 7.3.4")
+        self.assertEqual(self.written("marks.csv"), [])
+
+    def test_thread_in_the_time_stamp(self):
+        self.console("[    9.000000][  T1] kexec_core: Starting new kernel",
+                     "[    0.000000][   T0] Linux version 7.3.4")
         self.assertEqual(self.written("marks.csv"), ["500,kernel_gone", "501,kernel_up"])
 
     def test_new_kernel_never_came(self):
