@@ -14,6 +14,8 @@ jobs=$(nproc)
 config="lu"
 wanted="all"
 workspace=""
+# What time limits are multiplied by.
+slow=1
 keep_workspace=0
 build_only=0
 child=""
@@ -84,7 +86,7 @@ fragments()
 	lu) echo "$test_dir/config" ;;
 	lu-off) echo "$test_dir/config" "$test_dir/config.off" ;;
 	debug) echo "$test_dir/config" "$test_dir/config.debug" ;;
-	*) bail_out "unknown configuration $config" ;;
+	*) return 1 ;;
 	esac
 }
 
@@ -139,13 +141,20 @@ logged()
 	shift 2
 
 	echo "# building $what"
-	if ! { "$@" || touch "$log.failed"; } 2>&1 | tee "$log" |
-	     awk 'NR % 100 == 0 { print "# ... " NR " steps done"; fflush() }' ||
-	   [[ -e $log.failed ]]; then
-		rm -f "$log.failed"
+	"$@" > "$log" 2>&1 &
+	child=$!
+	while kill -0 "$child" 2> /dev/null; do
+		sleep 1
+		if (((SECONDS - start) % 20 == 19)); then
+			echo "# ... $(wc -l < "$log") steps done"
+		fi
+	done
+	if ! wait "$child"; then
+		child=""
 		tail -n 20 "$log" | sed 's/^/# /'
 		bail_out "cannot build $what, see $log"
 	fi
+	child=""
 	echo "# $what: $((SECONDS - start)) s"
 }
 
@@ -155,7 +164,7 @@ configure_kernel()
 	local requested="$build_dir/vmtest.fragment" new="$build_dir/vmtest.config"
 	local fragment
 
-	fragment=$(fragments)
+	fragment=$(fragments) || bail_out "unknown configuration $config"
 	# shellcheck disable=SC2086
 	merge_fragments $fragment > "$requested"
 	cp "$requested" "$new"
@@ -246,7 +255,7 @@ run_list()
 		prefix="# "
 	else
 		runner=(run_list.py)
-		args+=(--workdir "$dir" --list "$test_dir/tests/$list.list"
+		args+=(--workdir "$dir" --slow "$slow" --list "$test_dir/tests/$list.list"
 		       --skips "$test_dir/skips/$list")
 	fi
 	# In the background, because bash only acts on signals while it waits.
@@ -325,6 +334,9 @@ main()
 		esac
 	done
 
+	if [[ $config == debug ]]; then
+		slow=4
+	fi
 	if [[ $wanted == all ]]; then
 		lists=$(default_lists)
 	else
