@@ -287,11 +287,26 @@ class Cause(Case):
         found = self.spoiled("delayed_but_complete")["cause"]
         self.assertEqual(found["what"], "unknown")
 
-    def test_full_ring(self):
+    def full(self, given, landed):
+        """The cause in a run whose guest gave so many descriptors and used so many."""
         run = PASSING.copy()
-        run.meta["ring"] = 257
-        run.set_table("landed.csv", run.table("landed.csv")[:256])
-        self.assertEqual(self.judge(run)["cause"]["what"], "the ring was full")
+        run.meta["ring"] = 200
+        for phase in ("freeze", "retrieved", "finished"):
+            mutations.set_guest(run, phase, "first_desc", given - 199)
+        run.set_table("landed.csv", run.table("landed.csv")[:landed])
+        return self.judge(run)["cause"]["what"]
+
+    def test_full_ring(self):
+        self.assertEqual(self.full(300, 300), "ring full")
+        self.assertEqual(self.full(300, 299), "unknown")
+
+    def test_a_ring_given_back_later_was_not_full(self):
+        """What the guest told before the stop counts, not what it told after."""
+        run = PASSING.copy()
+        run.meta["ring"] = 200
+        mutations.set_guest(run, "finished", "first_desc", 500)
+        run.set_table("landed.csv", run.table("landed.csv")[:199])
+        self.assertEqual(self.judge(run)["cause"]["what"], "ring full")
 
     def test_a_single_lost_frame_is_no_stop(self):
         self.assertIsNone(self.spoiled("one_frame_lost")["cause"])

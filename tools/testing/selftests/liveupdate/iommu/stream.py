@@ -101,12 +101,33 @@ class Stream:
         return [frame for frame in self.frames
                 if frame.landed is not None and frame.landed - frame.sent >= LIMIT_NS]
 
-    def first_trouble(self):
-        """The first frame that did not land in time, None if all did."""
+    def bad(self):
+        """The frames that did not land, or not in time, in order of their numbers."""
         late = {frame.seq for frame in self.late()}
-        bad = [frame for frame in self.frames
-               if frame.state in (MISSING, REFUSED) or frame.seq in late]
-        return min(bad, key=lambda frame: frame.seq) if bad else None
+        return [frame for frame in self.frames
+                if frame.state in (MISSING, REFUSED) or frame.seq in late]
+
+    def first_pause(self):
+        """(last good frame, first bad one, when landing went on) of the first pause.
+
+        A pause is a time of the limit at least without a landing, in which a frame
+        was due; the last good frame and the end are None where there is none.
+        """
+        later = {}
+        back = None
+        for frame in reversed(self.frames):
+            back = min((t for t in (back, frame.landed) if t is not None), default=None)
+            later[frame.seq] = back
+        wrong = {frame.seq for frame in self.bad()}
+        last = None
+        for frame in self.frames:
+            if frame.seq in wrong:
+                back = later[frame.seq]
+                if not last or not back or back - last.landed >= LIMIT_NS:
+                    return last, frame, back
+            if frame.landed is not None and (not last or frame.landed > last.landed):
+                last = frame
+        return None
 
     def cut(self, marks):
         """The intervals whose first mark exists, each with its numbers."""

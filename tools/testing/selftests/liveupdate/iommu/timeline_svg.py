@@ -254,10 +254,10 @@ def zero_name(run):
 def close_look(run, frames, verdict):
     """The window worth a magnifying glass, with its caption; None without any."""
     marks = run.marks
-    trouble = frames.first_trouble()
+    lost = frames.bad()
     moment = event(run, verdict)
-    if trouble and not verdict["cause"]:
-        return (trouble.sent - 60 * MS, trouble.sent + 90 * MS), "around the first one lost"
+    if lost and not verdict["cause"]:
+        return (lost[0].sent - 60 * MS, lost[0].sent + 90 * MS), "around the first one lost"
     if moment:
         what = "stop" if verdict["cause"] else "event"
         return (moment[0] - 60 * MS, moment[0] + 90 * MS), "around the " + what
