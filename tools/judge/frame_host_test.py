@@ -230,12 +230,32 @@ class Watching(Host):
         self.quit()
         self.assertEqual(self.rows("landed.csv")[-1][0], RING)
 
+    def test_frame_that_was_never_sent(self):
+        self.watch()
+        frame, = self.frames(1)
+        mask = 2**64 - 1
+        seq, magic, t_ns = struct.unpack_from("<3Q", frame, 16)
+        for number, (seq, t_ns) in enumerate(((seq, t_ns), (seq, t_ns + 1), (seq + 7, t_ns),
+                                              (2**40, t_ns))):
+            forged = frame[:16] + struct.pack("<6Q", seq, magic, t_ns, ~seq & mask, ~t_ns & mask,
+                                              seq ^ t_ns ^ magic)
+            self.land(number, forged)
+        self.wait_watched(4)
+        self.quit()
+        self.assertEqual([row[3] for row in self.rows("landed.csv")], [1, 0, 0, 0])
+
     def test_area_that_is_cleared(self):
         self.watch()
-        self.put(0, bytes(PAGE))
+        frames = self.frames(2)
+        self.land(0, frames[0])
+        self.wait_watched(1)
+        # Memory that the guest may use for other things: not to be written.
+        self.put(0, bytes(16) + struct.pack("<Q", RING - 1) + bytes(16))
+        self.land(1, frames[1])
         time.sleep(0.05)
+        self.assertEqual(self.watched(), 0)
         self.quit()
-        self.assertEqual(self.rows("landed.csv"), [])
+        self.assertEqual(len(self.rows("landed.csv")), 1)
 
     def test_no_area(self):
         for address in (RAM_SIZE, 2**64 - PAGE, 8, 0):

@@ -240,9 +240,12 @@ static void watch(__u64 *base, bool *seen)
 		if (!seen[number % WINDOW] && look_at(number))
 			seen[number % WINDOW] = true;
 
-	while (*base < end && seen[*base % WINDOW])
-		seen[(*base)++ % WINDOW] = false;
-	area_set(&area()->watched, *base);
+	for (number = *base; number < end && seen[number % WINDOW]; number++)
+		seen[number % WINDOW] = false;
+	if (number == *base)
+		return;
+	*base = number;
+	area_set(&area()->watched, number);
 }
 
 static void *watcher(void *unused)
