@@ -228,6 +228,13 @@ class Screen(Case):
                     self.assertIn(" ".join(map(str, counts)), " ".join(row.split()))
                 self.assertTrue(all("\n" not in line for line in lines))
 
+    def test_a_busy_host_is_told(self):
+        run = recording.passing()
+        self.assertNotIn("host", "".join(self.lines(self.write(run))[1]))
+        run.meta["starved_ms"] = 7.5
+        self.assertIn("host            let the machine wait 7.5 ms at most for a processor",
+                      self.lines(self.write(run))[1])
+
     def test_every_reason_is_shown(self):
         for name, path in self.runs():
             with self.subTest(name):
