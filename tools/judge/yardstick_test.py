@@ -20,8 +20,8 @@ import yardstick  # pylint: disable=wrong-import-position
 
 Result = collections.namedtuple("Result", "problems report")
 Record = collections.namedtuple("Record", "problems marks")
-Options = collections.namedtuple("Options", "mode topology no_kexec outage fault run append",
-                                 defaults=("legacy", "root-port", False, 0, False, 0, []))
+Options = collections.namedtuple("Options", "mode topology no_kexec outage fault run append report",
+                                 defaults=("legacy", "root-port", False, 0, False, 0, [], None))
 
 
 class Expectation(unittest.TestCase):
@@ -110,6 +110,9 @@ class Again(unittest.TestCase):
 
 
 class Machine(unittest.TestCase):
+    def test_progress_knows_every_mark(self):
+        self.assertEqual(set(yardstick.PROGRESS), set(yardstick.rundir.MARKS))
+
     def test_kernel_arguments(self):
         words = yardstick.kernel_arguments(Options()).split()
         self.assertEqual(words, ["intel_iommu=on", "vmtest.list=/tests/yardstick.list"])

@@ -32,6 +32,15 @@ MEMORY_MB = 1024
 # judge lets a frame take, so that a refusal is not more of a fault than delay.
 FPS = 200
 
+PROGRESS = {
+    "rx_on": "the device receives", "preserved": "the memory is preserved",
+    "freeze": "reboot into the next kernel", "kernel_gone": "the old kernel has ended",
+    "kernel_up": "the new kernel begins", "userspace": "its user space runs",
+    "retrieved": "the memory is back", "bound": "the device is bound again",
+    "replaced": "it has new page tables", "finished": "the live update is finished",
+    "done": "end of the measurement",
+}
+
 # A verdict that was not expected does not count if the host let the machine
 # wait for this long; the run is done again, but not for ever.
 STARVED_MS = 20
@@ -165,7 +174,7 @@ class Measurement:
                 self.waits.stop()
 
     def progress(self, t_ns, name):
-        print("# %6.2f s %s" % ((t_ns - self.started_ns) / 1e9, name), flush=True)
+        print("# %6.2f s  %s" % ((t_ns - self.started_ns) / 1e9, PROGRESS[name]), flush=True)
 
     def meta(self, console):
         options = self.options
@@ -242,7 +251,8 @@ def report_run(number, options, outdir, expected):
                                    "once" if options.no_kexec else "kexec")
     for attempt in range(1, ATTEMPTS + 1):
         verdict, lines, starved_ms = one_run(options, outdir)
-        for line in lines:
+        # The screen of a report tells the reasons by itself.
+        for line in [] if options.report and verdict else lines:
             print("# " + line)
         if verdict == expected or starved_ms < STARVED_MS or attempt == ATTEMPTS:
             break
