@@ -96,6 +96,7 @@ class Directory(unittest.TestCase):
             ("sent.csv", ["seq,t_ns,err", "0,5"], "sent.csv:2: 2 fields instead of 3"),
             ("sent.csv", ["seq,t_ns,err", "0,5,0,0"], "sent.csv:2: 4 fields instead of 3"),
             ("sent.csv", ["seq,t_ns,err", "0,5x,0"], "sent.csv:2: t_ns is not a number: '5x'"),
+            ("sent.csv", ["seq,t_ns,err", "0,5f,0"], "t_ns is not a number: '5f'"),
             ("sent.csv", ["seq,t_ns,err", "0,-5,0"], "t_ns is not a number"),
             ("sent.csv", ["seq,t_ns,err", "1,5,0"], "sequence 1 follows -1"),
             ("sent.csv", ["seq,t_ns,err", "0,5,0", "2,6,0"], "sent.csv:3: sequence 2 follows 0"),
@@ -133,7 +134,8 @@ class Directory(unittest.TestCase):
         cases += [("version", 2, "version 2"), ("rid", "1:0", "not a bus:device.function"),
                   ("mode", "magic", "unknown mode"), ("topology", "ring", "topology"),
                   ("ports", [], "0 ports do not fit"), ("ports", [7], "not a bus:device"),
-                  ("fps", 0, "fps or ring"), ("fps", True, "fps has the wrong type"),
+                  ("fps", 0, "fps or ring"), ("ring", 1, "fps or ring"),
+                  ("fps", True, "fps has the wrong type"),
                   ("kexec", 1, "kexec has the wrong type"), ("ring", "4096", "wrong type")]
         for key, value, text in cases:
             with self.subTest("%s=%r" % (key, value)):
@@ -206,6 +208,13 @@ class QemuLog(unittest.TestCase):
                 with self.assertRaises(qemulog.LogError):
                     qemulog.traces(["1@5.000001:%s %s!" % (name, text)])
 
+    def test_numbers_have_the_base_that_qemu_prints(self):
+        trace, = qemulog.traces(["1@5.000001:vtd_ce_not_present Context entry bus 58 devfn 251"
+                                 " not present"])
+        self.assertEqual(trace.fields, {"bus": 58, "devfn": 251})
+        trace, = qemulog.traces(["1@5.000001:vtd_dmar_fault sid 0x1a0 fault 12 addr 0x10 write 1"])
+        self.assertEqual(trace.fields, {"sid": 0x1a0, "fault": 12, "addr": 16, "write": 1})
+
     def test_other_events_and_chatter_are_let_through(self):
         self.assertEqual(len(qemulog.traces(["1@5.000001:vtd_reg_write_gcmd status 0x0 value 0x1",
                                              "invalid guest access", "1@6.000000:bare"])), 2)
@@ -231,7 +240,7 @@ class QemuLog(unittest.TestCase):
 
     def test_devfn(self):
         self.assertEqual(qemulog.devfn("01:00.0"), (1, 0))
-        self.assertEqual(qemulog.devfn("00:1f.3"), (0, 0xfb))
+        self.assertEqual(qemulog.devfn("3a:1f.3"), (0x3a, 0xfb))
 
 
 class AllowList(unittest.TestCase):
