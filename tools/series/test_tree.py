@@ -53,6 +53,12 @@ class Trees(toy.Toy):
         self.write("build/linux/drivers/new/one.c", "changed here\n")
         self.stops("one.c was edited in the tree: it is a copy", tree.make, self.shop)
 
+    def test_copy_that_is_as_the_repository_says_is_no_edit(self):
+        for path in ("drivers/new/one.c", "build/linux/drivers/new/one.c"):
+            self.write(path, "// SPDX-License-Identifier: GPL-2.0\nint same;\n")
+        self.run_quiet(tree.make, self.shop)
+        self.assertEqual(tree.dirty(self.shop), {})
+
     def test_edit_in_the_way_is_refused_and_kept(self):
         self.edit("build/linux/drivers/core.c", "line 30\n", "line 30 edited\n")
         self.edit("patches/one.patch", "+first hook", "+first hook changed")

@@ -224,7 +224,7 @@ def make(shop):
                    "git -C %s reset --keep %s drops them" % (shop.shown(), shop.shown(), MADE))
     changed = dirty(shop)
     refuse_copies(shop, changed, owners(items))
-    edits = adopt(shop, {p: s for p, s in changed.items() if p not in owners(items)}, new)
+    edits = adopt(shop, changed, new)
     if head != new:
         switch(shop, head, new)
     settle(shop, items, new)
