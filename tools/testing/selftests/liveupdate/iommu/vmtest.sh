@@ -284,10 +284,10 @@ test_list()
 	local list=$1 start=$SECONDS
 
 	if ! has_needs "$list"; then
+		echo "# $list: this kernel lacks $(list_setting "$list" needs)"
 		if [[ $wanted == all ]]; then
 			ktap_test_skip "$list"
 		else
-			echo "# this kernel lacks $(list_setting "$list" needs)"
 			ktap_test_fail "$list"
 		fi
 		return
