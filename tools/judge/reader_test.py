@@ -288,6 +288,43 @@ class AllowList(unittest.TestCase):
                 self.assertTrue(verdict["config_writes"]["forbidden"][0]["harm"])
                 self.assertEqual(verdict["verdict"], "NOT YET")
 
+    def test_each_bit_that_hurts_by_itself(self):
+        port, down, up = "pcie-root-port", "xio3130-downstream", "x3130-upstream"
+        # model, is a port, register and its name, the one bit, QEMU stops DMA for it
+        for model, is_port, reg, name, bit, stops in (
+                ("igb", False, 0xa8, "Device Control", 0x8000, True),
+                ("igb", False, 0x44, "Power Control", 0x1, True),
+                ("igb", False, 0x44, "Power Control", 0x2, True),
+                (port, True, 0x3e, "Bridge Control", 0x40, True),
+                (port, True, 0x64, "Link Control", 0x10, True),
+                (down, True, 0xa0, "Link Control", 0x10, True),
+                (up, True, 0xa0, "Link Control", 0x10, True)):
+            with self.subTest("%s %s %x" % (model, name, bit)):
+                hurts, stopped = config_writes.harm(model, reg, bit, is_port)
+                self.assertTrue(hurts)
+                self.assertEqual(stopped, stops)
+                others = 0xffff & ~(0x3 if name == "Power Control" else bit)
+                self.assertEqual(config_writes.harm(model, reg, others, is_port), (None, False))
+                write = config_writes.Write(0, "01:00.0", model, reg, bit, hurts, stops, False)
+                self.assertIn(" %s @0x%x <- 0x%x" % (name, reg, bit),
+                              config_writes.describe(write))
+
+    def test_mastering_of_a_port_is_forgiven_by_qemu(self):
+        self.assertEqual(config_writes.harm("pcie-root-port", 4, 0x103, True),
+                         ("clears bus mastering", False))
+        self.assertEqual(config_writes.harm("igb", 4, 0x103, False),
+                         ("clears bus mastering", True))
+        self.assertEqual(config_writes.harm("igb", 4, 0x107, False), (None, False))
+
+    def test_names_belong_to_their_models(self):
+        def name(model, reg, hurts=None):
+            return config_writes.register(
+                config_writes.Write(0, "", model, reg, 0, hurts, False, False))
+        self.assertEqual(name("igb", 0x3e), "register")
+        self.assertEqual(name("igb", 0x18), "register")
+        self.assertEqual(name("pcie-root-port", 0x18, "rewrites"), "bus numbers")
+        self.assertEqual(name("pcie-root-port", 0xa8), "register")
+
     def test_virtual_functions_stay_off(self):
         rules = config_writes.read_allow()
         fits = [value for value in range(32)

@@ -69,13 +69,11 @@ def sentence(run, frames, cause):
     """The cause as the first reason of a verdict."""
     count = len(frames.frames)
     gone = frames.count(stream.MISSING) + frames.count(stream.REFUSED)
-    base = "freeze" if "freeze" in run.marks else "rx_on"
-    word = "paused" if cause["resumed"] else "stopped"
-    if cause["last_landing"] is None:
-        head = "DMA never started"
-    else:
-        head = "DMA %s %.1f ms after %s" % (word, cause["last_landing_ms"], base)
     late = len(frames.late())
-    return ("%s; cause: %s at %.1f ms; %d of %d frames missing%s"
-            % (head, cause["text"], cause["after_freeze_ms"], gone, count,
-               ", %d late" % late if late else ""))
+    base = "freeze" if "freeze" in run.marks else "the start"
+    missing = ("%d of %d frames missing%s" % (gone, count, ", %d late" % late if late else ""))
+    if cause["last_landing"] is None:
+        return "DMA never started: %s; %s" % (cause["text"], missing)
+    return ("DMA %s %.1f ms after %s: %s (last landing at %+.1f ms); %s"
+            % ("paused" if cause["resumed"] else "stopped", cause["after_freeze_ms"], base,
+               cause["text"], cause["last_landing_ms"], missing))
