@@ -59,7 +59,7 @@ kernel: tree   ## build the kernel, programs and RAM disks [CONFIG=lu|lu-off|deb
 
 demo: setup   ## the yardstick: a live update in QEMU, the result and its picture
 	@$(MAKE) kernel
-	@$(STEP) demo "demo: DMA of a running device across a live update" -- \
+	@$(STEP) --bare demo "demo: DMA of a running device across a live update" -- \
 		tools/series/demo.sh $(VMTEST) $(OUT) $(BUILD)/out
 
 test:      ## everything that CI runs; ends with the counts

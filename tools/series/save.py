@@ -186,6 +186,7 @@ def save(shop, wanted=None):
     """make save [P=name]: nothing in the repository is written before all is clean."""
     git = shop.git
     tree.refuse_rebase(shop)
+    tree.leave_walk(shop)
     resume_bump(shop)
     base_commit = tree.ensure(shop)
     items = shop.store.entries()

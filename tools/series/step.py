@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Run one step of the front door: progress on the screen, everything in a log.
 
-  step.py [--quiet] NAME WHAT -- COMMAND...
+  step.py [--quiet] [--bare] NAME WHAT -- COMMAND...
 
 The full output goes to LOGS/NAME.log. With --quiet only a line every few seconds
 says how far it is. On failure the last lines that matter and the log's path are
@@ -27,6 +27,7 @@ EVERY = 5
 def options():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quiet", action="store_true", help="count the lines instead of showing them")
+    parser.add_argument("--bare", action="store_true", help="the command's own last line stays the last")
     parser.add_argument("name")
     parser.add_argument("what")
     parser.add_argument("command", nargs=argparse.REMAINDER)
@@ -101,6 +102,8 @@ def main():
         print("== %s FAILED after %d:%02d, the full log is %s"
               % (args.name, spent // 60, spent % 60, os.path.relpath(log)), flush=True)
         sys.exit(status if status > 0 else 128 - status)
+    if args.bare and not verbose:
+        return
     print("== %s done in %d:%02d" % (args.name, spent // 60, spent % 60), flush=True)
 
 

@@ -72,6 +72,22 @@ class Trees(toy.Toy):
         self.assertEqual(tree.dirty(self.shop), {})
         self.assertNotIn("note", self.out.getvalue())
 
+    def test_interrupted_bisect_is_left(self):
+        git, top = self.git(), self.git().ref("HEAD")
+        first = git.chain(base.BASE_REF, "HEAD")[0]
+        shop = self.shop
+        toy.put(shop.state("walk"), "x")
+        tree.switch(shop, top, first)
+        git.raw("update-ref", "--no-deref", "HEAD", first)
+        before = self.store()
+        self.edit("build/linux/drivers/core.c", "line 30\n", "line 30 edited\n")
+        self.stops("make bisect was interrupted and .* has edits", save.save, self.shop, "one")
+        self.edit("build/linux/drivers/core.c", "line 30 edited\n", "line 30\n")
+        self.run_quiet(save.save, self.shop)
+        self.assertEqual((git.ref("HEAD"), git.ref(tree.SERIES)), (top, top))
+        self.assertEqual(self.store(), before)
+        self.assertEqual(tree.dirty(self.shop), {})
+
     def test_unsaved_edits_are_not_thrown_away(self):
         self.run_quiet(tree.refuse_unsaved, self.shop)
         self.edit("build/linux/drivers/core.c", "line 30\n", "line 30 edited\n")

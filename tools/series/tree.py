@@ -129,6 +129,20 @@ def ensure(shop):
     return found
 
 
+def leave_walk(shop):
+    """Back from a prefix that make bisect checked out, also after it was killed there."""
+    if not os.path.exists(shop.state("walk")):
+        return
+    edits = sorted(dirty(shop))
+    if edits:
+        raise Stop("make bisect was interrupted and %s has edits on its prefix: %s; keep them elsewhere, "
+                   "then git -C %s checkout -f series" % (shop.shown(), ", ".join(edits), shop.shown()))
+    made = shop.git.ref(MADE)
+    switch(shop, shop.git.ref("HEAD"), made)
+    shop.git.raw("symbolic-ref", "HEAD", SERIES)
+    os.unlink(shop.state("walk"))
+
+
 def refuse_rebase(shop):
     if os.path.isdir(os.path.join(shop.path, ".git")) and shop.git.rebasing():
         raise Stop("a rebase is under way in %s: resolve it there, git rebase --continue, "
@@ -215,6 +229,7 @@ def make(shop):
     """make tree: repeated calls change only what differs."""
     base_commit = ensure(shop)
     refuse_rebase(shop)
+    leave_walk(shop)
     items = shop.store.entries()
     made = commits(shop.git, base_commit, shop.store, items)
     new = tip(made, base_commit)
