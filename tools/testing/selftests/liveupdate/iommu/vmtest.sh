@@ -199,8 +199,8 @@ find_program()
 	bail_out "no program $1 in the selftests ${targets[*]}" >&2
 }
 
-# What an initial RAM disk holds for a list: its programs and nothing more, as a
-# kexec has to read and check it all.
+# What an initial RAM disk holds for a list: its programs, its modules and nothing
+# more, as a kexec has to read and check it all.
 cpio_list()
 {
 	local list=$1 stage="$build_dir/vmtest" program path list_file
@@ -220,6 +220,9 @@ END
 		echo "file /tests/$program $stage/$program 0755 0 0"
 	done < <(sed -n 's,^[^#|][^|]*|[^|]*|[^|]*|/tests/\([^ ]*\).*,\1,p' \
 		 "$test_dir/tests/$list.list" | sort -u)
+	while read -r program; do
+		echo "file /tests/${program##*/} $build_dir/$program 0644 0 0"
+	done < <(list_setting "$list" module)
 }
 
 make_initrd()
@@ -367,13 +370,15 @@ main()
 	[[ $build_only -eq 1 ]] || ktap_set_plan "$(set -- $lists; echo $#)"
 
 	configure_kernel
-	logged "kernel" "$workspace/kernel.log" kernel_make bzImage headers
+	logged "kernel" "$workspace/kernel.log" kernel_make bzImage modules headers
 	logged "programs" "$workspace/programs.log" build_programs
 	if [[ $build_only -eq 1 ]]; then
 		lists=$(all_lists)
 	fi
 	for list in $lists; do
-		make_initrd "$list"
+		if has_needs "$list"; then
+			make_initrd "$list"
+		fi
 	done
 	if [[ $build_only -eq 1 ]]; then
 		return
