@@ -56,6 +56,10 @@ class Trouble(unittest.TestCase):
     def test_good_run(self):
         self.assertEqual(self.trouble("KTAP version 1", "ok 1 dma_continuity"), [])
 
+    def test_guest_tells_why(self):
+        lines = self.trouble("# Bail out! fewer than 200 frames", "not ok 1 dma_continuity")
+        self.assertEqual(lines[0], "# Bail out! fewer than 200 frames")
+
     def test_bad_runs(self):
         good = "ok 1 dma_continuity"
         for lines, more in (((), {}), (("not ok 1 dma_continuity # exit status 1",), {}),

@@ -126,7 +126,8 @@ def guest_trouble(result, record):
     """Why this run is not a measurement, apart from what the frames say."""
     trouble = result.problems + record.problems
     lines = [line for _, line in result.report]
-    trouble += [line for line in lines if line.startswith(("not ok", "Bail out!"))]
+    trouble += [line for line in lines
+                if line.startswith(("# Bail out!", "not ok", "Bail out!"))]
     if not any(line.startswith("ok 1 ") for line in lines) and not trouble:
         trouble.append("the guest did not report the end of its test")
     if "rx_on" not in record.marks and not trouble:
