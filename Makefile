@@ -44,7 +44,10 @@ help:      ## print this table (default)
 		awk -F'~' '{ printf "%-12s %s\n", $$1, $$2 }'
 
 setup:     ## install what the other targets need (Debian; says what it adds)
-	@$(STEP) setup "setup: the tools that the other targets need" -- tools/series/setup.sh
+	@# Not through STEP: a bare machine has no python3 yet.
+	@mkdir -p $(LOGS); echo "== setup: the tools that the other targets need"; set -o pipefail; \
+		tools/series/setup.sh 2>&1 | tee $(LOGS)/setup.log || \
+		{ echo "== setup FAILED, the full log is $(LOGS)/setup.log"; exit 1; }
 
 fetch:     ## find or fetch the base kernel's package and verify it [KERNEL_CACHE=dirs]
 	@$(STEP) fetch "fetch: the pinned kernel" -- $(TOOL) fetch
@@ -62,7 +65,7 @@ demo: setup   ## the yardstick: a live update in QEMU, the result and its pictur
 	@$(STEP) --bare demo "demo: DMA of a running device across a live update" -- \
 		tools/series/demo.sh $(VMTEST) $(OUT) $(BUILD)/out
 
-test:      ## everything that CI runs; ends with the counts
+test: setup   ## everything that CI runs; ends with the counts
 	@python3 tools/series/ci.py
 
 check:     ## the rules: entries, round trip, git am, style, licences, tests of the tools
