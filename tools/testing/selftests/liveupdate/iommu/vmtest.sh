@@ -158,6 +158,17 @@ logged()
 	echo "# $what: $((SECONDS - start)) s"
 }
 
+# Two runs that configure and build in one directory spoil each other's files.
+# The lock is given up before the tests, which only read what is built.
+lock_build()
+{
+	exec 9> "$build_dir/vmtest.lock"
+	if ! flock -n 9; then
+		echo "# waiting for another build in $build_dir"
+		flock 9
+	fi
+}
+
 # Leave .config alone if it would not change: kbuild goes by its time.
 configure_kernel()
 {
@@ -309,8 +320,8 @@ test_list()
 cleanup()
 {
 	if [[ -n $child ]]; then
-		kill "$child"
-		wait "$child"
+		kill "$child" 2> /dev/null || true
+		wait "$child" || true
 	fi
 	if [[ $keep_workspace -eq 1 ]]; then
 		echo "# workspace: $workspace"
@@ -369,6 +380,7 @@ main()
 	# shellcheck disable=SC2086
 	[[ $build_only -eq 1 ]] || ktap_set_plan "$(set -- $lists; echo $#)"
 
+	lock_build
 	configure_kernel
 	logged "kernel" "$workspace/kernel.log" kernel_make bzImage modules headers
 	logged "programs" "$workspace/programs.log" build_programs
@@ -380,6 +392,7 @@ main()
 			make_initrd "$list"
 		fi
 	done
+	exec 9>&-
 	if [[ $build_only -eq 1 ]]; then
 		return
 	fi
