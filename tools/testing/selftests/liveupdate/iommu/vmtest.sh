@@ -255,18 +255,16 @@ END
 	mv "$stage/$list.cpio.tmp" "$stage/$list.cpio"
 }
 
-# Run one list. Its output is nested KTAP, or lines for people if the list has a
-# runner of its own.
+# Run one list, which may have a runner of its own. Its output is nested KTAP.
 run_list()
 {
-	local list=$1 dir="$workspace/$1" prefix="    " status=0
+	local list=$1 dir="$workspace/$1" status=0
 	local runner args=(--kernel "$kernel" --initrd "$build_dir/vmtest/$list.cpio")
 
 	mkdir -p "$dir"
 	read -r -a runner <<< "$(list_setting "$list" runner)"
 	if [[ ${#runner[@]} -gt 0 ]]; then
 		args+=(--out "$dir" --frame-host "$(find_program frame_host)")
-		prefix="# "
 	else
 		runner=(run_list.py)
 		args+=(--workdir "$dir" --slow "$slow" --list "$test_dir/tests/$list.list"
@@ -279,7 +277,7 @@ run_list()
 	child=$!
 	wait "$child" || status=$?
 	child=""
-	sed "s/^/$prefix/" "$dir/results.log"
+	sed "s/^/    /" "$dir/results.log"
 	return "$status"
 }
 
