@@ -39,7 +39,7 @@ SPLATS = re.compile(
     r"|^(?:.*: )?INFO: Slab "
     r"|^(?:general protection fault|double fault|stack segment|invalid opcode)\b"
     r"|kmemleak: \d+ new suspected memory leak"
-    r"|kmemleak: .*disabl"
+    r"|kmemleak: .*(?:disabled|disabling)"
     r"|^UBSAN: |^KASAN: "
     r"|^unchecked MSR access error"
     r"|DEBUG_LOCKS_WARN_ON"
