@@ -12,6 +12,7 @@ import ci
 import kunit
 import results
 import toy
+import walk
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NESTED = """KTAP version 1
@@ -90,6 +91,29 @@ class KUnit(unittest.TestCase):
         found = kunit.expected(kunit.EXPECT)
         self.assertGreaterEqual(len(found), 223)
         self.assertEqual(sum(1 for r in found.values() if r), 13)
+
+
+class Walking(unittest.TestCase):
+    OUTPUT = ("/k/build/linux/include/linux/liveupdate.h:12:3: warning: no type 7\n"
+              "../linux/mm/memfd.c:9: warning: symbol 'x' was not declared. Should it be static?\n"
+              "mm/memfd.c:5:1: error: context imbalance\n"
+              "../linux/mm/shmem.c:9:1: warning: of a file that is not ours\n"
+              "make[3]: something else\n")
+
+    def test_warnings_of_touched_files(self):
+        found = walk.count_warnings(self.OUTPUT, "/k/build/linux", {"mm/memfd.c", "include/linux/liveupdate.h"})
+        self.assertEqual(sorted(found), [
+            ("include/linux/liveupdate.h", "no type N"), ("mm/memfd.c", "context imbalance"),
+            ("mm/memfd.c", "symbol 'x' was not declared. Should it be static?")])
+
+    def test_errors_are_never_empty_on_failure(self):
+        self.assertEqual(walk.errors(0, "error: ignored"), [])
+        self.assertEqual(walk.errors(2, "quiet"), ["make failed with status 2"])
+        self.assertEqual(walk.errors(2, "x\na.c:1: error: no\n"), ["a.c:1: error: no"])
+
+    def test_what_is_built(self):
+        self.assertEqual(walk.kernel_paths(["MAINTAINERS", "tools/a.c", "mm/a.h"]), ["mm/a.h"])
+        self.assertEqual(walk.sources(["tools/a.c", "mm/a.h", "mm/a.c"]), ["mm/a.c"])
 
 
 class Counting(unittest.TestCase):

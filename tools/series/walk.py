@@ -22,7 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 LU = "tools/testing/selftests/liveupdate/iommu"
 BOOT_LIST = "liveupdate"
-WARNING = re.compile(r"^(?:\S*/linux/|\.\./linux/|\./)?([\w./+-]+\.[ch]):\d+(?::\d+)?: (?:warning|error): (.*)$")
+WARNING = re.compile(r"^(\S+\.[ch]):\d+(?::\d+)?: (?:warning|error): (.*)$")
 # What sparse says of a line, less where in the file it is.
 NUMBERS = re.compile(r"\b\d+(:\d+)?\b")
 
@@ -84,13 +84,7 @@ class Walk:
         """(status, {(file, message): count}) of W=1 and sparse on the objects of files."""
         goals = [f[:-2] + ".o" for f in files]
         status, text = self.make(label, self.on, "W=1", "C=2", *goals, keep_going=True)
-        found = {}
-        for line in text.split("\n"):
-            match = WARNING.match(line.strip())
-            if match and match.group(1) in touched:
-                key = (match.group(1), NUMBERS.sub("N", match.group(2)))
-                found[key] = found.get(key, 0) + 1
-        return status, found, text
+        return status, count_warnings(text, self.shop.path, touched), text
 
     def boot(self, label):
         """Boot the kernel that was just built with the small list of the selftests."""
@@ -108,6 +102,23 @@ class Walk:
             return ["it does not boot cleanly, logs in %s" % folder] + [
                 l for l in done.stdout.split("\n") if "not ok" in l or l.startswith("# ")][-10:]
         return []
+
+
+def count_warnings(text, kernel, touched):
+    """{(file, message): count} of the warnings in the series' files, wherever make stands."""
+    found = {}
+    for line in text.split("\n"):
+        match = WARNING.match(line.strip())
+        if not match:
+            continue
+        path = match.group(1)
+        for prefix in (kernel + "/", "../linux/", "./"):
+            if path.startswith(prefix):
+                path = path[len(prefix):]
+        if path in touched:
+            key = (path, NUMBERS.sub("N", match.group(2)))
+            found[key] = found.get(key, 0) + 1
+    return found
 
 
 def errors(status, text):
