@@ -89,6 +89,30 @@ class Decode(unittest.TestCase):
         self.assertIsNone(entry_checks.decode("sm-fs", self.entry(0x1, None)))
 
 
+class GuestRing(unittest.TestCase):
+    def seen(self, **view):
+        run = recording.passing()
+        landed = sum(1 for row in run.table("landed.csv") if int(row[2]) < run.mark("finished"))
+        rows = [row for row in run.table("guest.csv") if row[0] != "finished"]
+        view = dict({"first_desc": 0, "first_seq": 0, "contiguous": landed, "holes": 0,
+                     "bad": 0}, **view)
+        run.set_table("guest.csv", rows + [["finished", key, value]
+                                           for key, value in view.items() if value is not None])
+        return checks(run)
+
+    def test_good(self):
+        self.assertEqual(self.seen(), set())
+
+    def test_a_ring_given_back_whole_shows_no_sequence(self):
+        """The first descriptor in hand is then one behind the last frame."""
+        self.assertEqual(self.seen(first_desc=1300, first_seq=0, contiguous=0), set())
+
+    def test_each_number_counts(self):
+        for key, value in (("first_seq", 1), ("first_seq", -1), ("contiguous", 3), ("holes", 1),
+                           ("bad", 1), ("first_desc", 1), ("holes", None), ("bad", "x")):
+            self.assertEqual(self.seen(**{key: value}), {"guest_ring"}, "%s=%s" % (key, value))
+
+
 class Modes(unittest.TestCase):
     def test_a_good_run_passes(self):
         for mode in ("sm-ss", "sm-fs"):

@@ -111,6 +111,27 @@ def entry_absent(run):
 
 
 @mutation("hardware_entry")
+def entry_unreadable(run):
+    change_entry(run, "bound", 2, "")
+
+
+def change_every_entry(run, change):
+    run.set_table("entries.csv", [row[:2] + ["%x" % change(int(row[2], 16))] + row[3:]
+                                  for row in run.table("entries.csv")])
+
+
+@mutation("hardware_entry")
+def entry_never_present(run):
+    change_every_entry(run, lambda low: low & ~1)
+
+
+@mutation("hardware_entry")
+def entry_never_translates(run):
+    """Passed through from the beginning, so that nothing ever changes."""
+    change_every_entry(run, lambda low: low | 2 << 2)
+
+
+@mutation("hardware_entry")
 def entry_changed_before_replace(run):
     for column, value in ((2, "7700001"), (4, "7700000")):
         change_entry(run, "bound", column, value)
