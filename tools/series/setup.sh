@@ -14,7 +14,7 @@ QEMU_WANTED=10
 # the machine; PID 1 and RAM disks; fetching over TLS.
 PACKAGES="git make gcc libc6-dev flex bison bc libelf-dev libssl-dev perl kmod xz-utils
 	diffutils python3 ccache
-	sparse codespell shellcheck python3-ply
+	sparse codespell shellcheck python3-ply python3-git
 	libcap-dev uuid-dev linux-libc-dev
 	cpio busybox-static
 	ca-certificates"
