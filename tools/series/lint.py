@@ -64,7 +64,7 @@ def checkpatch(kernel, patches, ignore):
                 if not hit:
                     out.append("%s: %s:%s: %s (line %s)" % (name, match.group(2), match.group(3),
                                                             match.group(4), match.group(1)))
-            elif line.strip() and not re.search(r"ply|Traceback|spdxcheck\.py", line):
+            elif line.strip():
                 out.append("%s: checkpatch says: %s" % (name, line))
         if status and not seen:
             out.append("%s: checkpatch failed: %s" % (name, text.strip()[-200:]))

@@ -174,7 +174,7 @@ def run(walk, items, made):
             write_file(os.path.join(walk.done, commit), item.name + "\n")
     walk.goto(made[-1])
     write_file(os.path.join(walk.on, ".config"), tip_config)
-    status, text = walk.make("tip", walk.on, "olddefconfig", "bzImage")
+    status, text = walk.make("tip", walk.on, "olddefconfig", "bzImage", "modules")
     walk.result("tip-is-the-tested-kernel", errors(status, text))
 
 
@@ -186,7 +186,7 @@ def prefix(walk, name, files, touched, known):
         problems = errors(status, text)
         problems += ["%s: %s" % k for k, count in sorted(found.items()) if count > known.get(k, 0)]
     good = walk.result(name + ".warnings", problems)
-    status, text = walk.make(name + "-on", walk.on, "bzImage")
+    status, text = walk.make(name + "-on", walk.on, "bzImage", "modules")
     built = walk.result(name + ".on", errors(status, text))
     booted = walk.result(name + ".boot", walk.boot(name) if built else ["not built"])
     return good and built and booted
