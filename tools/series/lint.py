@@ -50,9 +50,11 @@ def ignored(path):
 def checkpatch(kernel, patches, ignore):
     """patches is {entry: file}."""
     out, used = [], set()
+    # The distribution's python3 first: it has the modules that spdxcheck.py imports.
+    env = {"PATH": "/usr/bin:/bin:" + os.environ.get("PATH", "")}
     for name, path in patches.items():
         status, text = run(["perl", "scripts/checkpatch.pl", "--strict", "--no-signoff", "--show-types",
-                            "--terse", "--no-summary", "--color=never", path], cwd=kernel)
+                            "--terse", "--no-summary", "--color=never", path], cwd=kernel, env=env)
         seen = False
         for line in text.split("\n"):
             match = re.match(r"^.*?:(\d+): (ERROR|WARNING|CHECK):(\w+): (.*)$", line)
