@@ -248,9 +248,9 @@ def gates(shop):
              and not p.endswith((".gz", ".svg", "codespell.ignore"))]
     for path in prose + ["patches/cover-letter"]:
         added[path] = shop.store.read(path).decode("utf-8", "surrogateescape")
-    # Texts of others, data, entries (their directory's list says it) and the cover letter.
+    # Texts of others, data and pictures that programs wrote, entries (their directory's list says it) and the cover letter.
     marked = [p for p in own if not p.startswith(("LICENSES/", "tools/judge/recordings/"))
-              and not p.endswith((".patch", ".gz", ".json")) and p != "COPYING"]
+              and not p.endswith((".patch", ".gz", ".json", ".svg")) and p != "COPYING"]
     return (
         ("checkpatch", lambda: checkpatch(kernel, patches, ignored(os.path.join(HERE, "checkpatch.ignore")))),
         ("kernel-doc", lambda: kernel_doc(kernel, [p for p in new if p.endswith((".c", ".h"))])),
