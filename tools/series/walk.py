@@ -198,6 +198,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     args = parser.parse_args()
     shop = tree.Shop(ROOT, os.environ.get("BUILD") or os.path.join(ROOT, "build"))
+    shop.hold()
     made = tree.make(shop)
     tree.refuse_unsaved(shop)
     walk = Walk(shop, args.jobs)
