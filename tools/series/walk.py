@@ -91,6 +91,17 @@ class Walk:
             raise Stop("the kernel does not take this sparse (%s), so nothing would be checked" % SPARSE)
         return status, count_warnings(text, self.shop.path, touched), text
 
+    def objects(self, commit, files):
+        """The sources that are compiled; one that another includes is checked in that."""
+        out = set()
+        for path in files:
+            place = os.path.dirname(os.path.dirname(path)) or "."
+            status, found, _ = self.git.call("grep", "-l", "-E", '^#include "(.*/)?%s"'
+                                             % re.escape(os.path.basename(path)), commit, "--", place)
+            rows = [r.split(":", 1)[1] for r in found.decode().split("\n") if r]
+            out |= {r for r in rows if r.endswith(".c")} if status == 0 and rows else {path}
+        return sorted(out)
+
     def boot(self, label):
         """Boot the kernel that was just built with the small list of the selftests."""
         folder = os.path.join(self.logs, label)
@@ -172,7 +183,7 @@ def run(walk, items, made):
             continue
         walk.goto(commit)
         walk.configure(walk.on, "")
-        good = prefix(walk, item.name, sources(paths[commit]), touched, known)
+        good = prefix(walk, item.name, walk.objects(commit, sources(paths[commit])), touched, known)
         walk.configure(walk.off, off)
         status, text = walk.make(item.name + "-off", walk.off, "prepare", *directories)
         good &= walk.result(item.name + ".off", walk.lost(walk.off, off) + errors(status, text))
