@@ -114,6 +114,13 @@ class Walking(unittest.TestCase):
             ("include/linux/liveupdate.h", "no type N"), ("mm/memfd.c", "context imbalance"),
             ("mm/memfd.c", "symbol 'x' was not declared. Should it be static?")])
 
+    def test_only_module_lines_may_confuse_old_sparse(self):
+        with tempfile.TemporaryDirectory(prefix="series-steps-") as folder:
+            toy.put(os.path.join(folder, "mm/a.c"), "MODULE_LICENSE(\"GPL\");\nstatic_assert(f());\n")
+            text = "mm/a.c:1:1: error: bad constant expression\nmm/a.c:2:1: error: bad constant expression\n"
+            self.assertEqual(walk.count_warnings(text, folder, {"mm/a.c"}),
+                             {("mm/a.c", "bad constant expression"): 1})
+
     def test_errors_are_never_empty_on_failure(self):
         self.assertEqual(walk.errors(0, "error: ignored"), [])
         self.assertEqual(walk.errors(2, "quiet"), ["make failed with status 2"])
