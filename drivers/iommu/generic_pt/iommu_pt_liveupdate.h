@@ -281,9 +281,9 @@ static int pt_iommu_init_table(struct pt_iommu_table *fmt_table,
 #define pt_iommu_restore CONCATENATE(CONCATENATE(pt_iommu_, PTPFX), restore)
 
 /**
- * restore() - Take over a page table of the previous kernel
+ * pt_iommu_restore() - Take over a page table of the previous kernel
  * @fmt_table: Table to set up, with what init() expects the driver to set
- * @ser: Record that the previous kernel's preserve() filled
+ * @ser: Record that preserve() of the previous kernel filled
  *
  * On success the table translates as it did for the previous kernel, its ops
  * refuse every change, and pt_iommu_deinit() frees its pages. On failure

@@ -27,6 +27,7 @@ static inline u32 amdv1pt_ser_feature(unsigned int feature_nr)
 		return 0;
 	}
 }
+
 #define pt_ser_fmt_feature amdv1pt_ser_feature
 
 static inline void amdv1pt_ser_cfg(struct pt_iommu_amdv1_cfg *cfg,
@@ -34,6 +35,7 @@ static inline void amdv1pt_ser_cfg(struct pt_iommu_amdv1_cfg *cfg,
 {
 	cfg->starting_level = ser->top_level;
 }
+
 #define pt_ser_fmt_cfg amdv1pt_ser_cfg
 
 #endif

@@ -23,6 +23,7 @@ static inline u32 riscvpt_ser_feature(unsigned int feature_nr)
 		return 0;
 	}
 }
+
 #define pt_ser_fmt_feature riscvpt_ser_feature
 
 /* The size of the address implies the level. */
@@ -30,6 +31,7 @@ static inline void riscvpt_ser_cfg(struct pt_iommu_riscv_64_cfg *cfg,
 				   const struct pt_iommu_ser *ser)
 {
 }
+
 #define pt_ser_fmt_cfg riscvpt_ser_cfg
 
 #endif

@@ -23,6 +23,7 @@ static inline u32 vtdss_pt_ser_feature(unsigned int feature_nr)
 		return 0;
 	}
 }
+
 #define pt_ser_fmt_feature vtdss_pt_ser_feature
 
 static inline void vtdss_pt_ser_cfg(struct pt_iommu_vtdss_cfg *cfg,
@@ -30,6 +31,7 @@ static inline void vtdss_pt_ser_cfg(struct pt_iommu_vtdss_cfg *cfg,
 {
 	cfg->top_level = ser->top_level;
 }
+
 #define pt_ser_fmt_cfg vtdss_pt_ser_cfg
 
 #endif

@@ -21,6 +21,7 @@ static inline u32 x86_64_pt_ser_feature(unsigned int feature_nr)
 		return 0;
 	}
 }
+
 #define pt_ser_fmt_feature x86_64_pt_ser_feature
 
 static inline void x86_64_pt_ser_cfg(struct pt_iommu_x86_64_cfg *cfg,
@@ -28,6 +29,7 @@ static inline void x86_64_pt_ser_cfg(struct pt_iommu_x86_64_cfg *cfg,
 {
 	cfg->top_level = ser->top_level;
 }
+
 #define pt_ser_fmt_cfg x86_64_pt_ser_cfg
 
 #endif
