@@ -246,6 +246,7 @@ static struct kunit_suite pages_suite = {
 	.exit = pages_kunit_exit,
 	.test_cases = pages_test_cases,
 };
+
 kunit_test_suites(&pages_suite);
 
 MODULE_LICENSE("GPL");

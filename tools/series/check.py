@@ -11,8 +11,9 @@ from gitio import Stop, say
 
 NEAR = 4                # lines between two entries' hunks, or a hunk and a distribution's change
 HOOKS, HOOK = 60, 10    # changed lines of an entry's hunks, of a single one: more warns
+MANY = 20               # lines that are shown of what breaks a rule
 LONG = 400              # lines of a new file: more warns
-SUBJECT = re.compile(r"^[a-z0-9][\w/.+-]*(?:, ?[\w/.+-]+)*: (?:[\w/.+-]+: )*\S")
+SUBJECT = re.compile(r"^(?:MAINTAINERS|[a-z0-9][\w/.+-]*(?:, ?[\w/.+-]+)*): (?:[\w/.+-]+: )*\S")
 
 
 class Context:
@@ -273,8 +274,10 @@ def run(shop):
             found = rule(ctx)
         except Stop as stop:
             found = [str(stop)]
-        for line in found:
+        for line in found[:MANY]:
             say("# " + line.replace("\n", "\n# "))
+        if len(found) > MANY:
+            say("# ... and %d more" % (len(found) - MANY))
         say("%s %d entries.%s" % ("not ok" if found else "ok", number, name))
         failed += bool(found)
     for line in ctx.warnings:

@@ -60,7 +60,7 @@ def put(shop, path):
     say("kernel tree: %s at %s (%s)" % (path, head[:12], theirs.text("log", "-1", "--format=%s", head)))
     parent, out, failed = head, [], []
     for item, commit in zip(items, made):
-        changed, conflicts = git.pick(commit, parent)
+        changed, conflicts = git.pick(commit, parent, renames=True)
         if not changed:
             failed.append(item.name)
             say("  CONFLICT  %s: %s" % (item.name, ", ".join(conflicts)))

@@ -98,16 +98,18 @@ class Git:
     def chain(self, base, tip):
         return self.lines("rev-list", "--reverse", "--topo-order", "%s..%s" % (base, tip))
 
-    def pick(self, commit, onto):
+    def pick(self, commit, onto, renames=False):
         """Three-way: the change of a commit on another one, without a work tree.
 
-        Gives (tree, []) or (None, [file with a conflict, ...]).
+        Gives (tree, []) or (None, [file with a conflict, ...]). Renames are followed
+        where the two bases differ; within one base there are none to look for.
         """
         parent = self.text("rev-parse", commit + "^")
         # merge-tree looks for the merge base itself: give the target the wanted parent.
         ours = self.text("commit-tree", onto + "^{tree}", "-p", parent, "-m", "ours",
                          env={"GIT_AUTHOR_DATE": "@0 +0000", "GIT_COMMITTER_DATE": "@0 +0000"})
-        status, out, err = self.call("merge-tree", "--write-tree", "--name-only",
+        status, out, err = self.call("-c", "merge.renames=%s" % str(renames).lower(),
+                                     "merge-tree", "--write-tree", "--name-only",
                                      "--no-messages", ours, commit)
         rows = out.decode("utf-8", "replace").split("\n")
         if status == 0:

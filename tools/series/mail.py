@@ -49,8 +49,8 @@ def cover(shop, git, base_commit, made, version, trailer, author):
     if change:
         parts.append("Range-diff against v%d:\n%s" % (version - 1, change))
     date = git.text("log", "-1", "--format=%aD", made[-1])
-    return "%sFrom: %s\nDate: %s\nSubject: [%s 0/%d] %s\n\n%s\n\n%s\n" % (
-        MAGIC, author, date, prefix(version), len(made), subject, "\n\n".join(parts), trailer)
+    return "%sFrom: %s\nDate: %s\nSubject: [%s %0*d/%d] %s\n\n%s\n\n%s\n" % (
+        MAGIC, author, date, prefix(version), len(str(len(made))), 0, len(made), subject, "\n\n".join(parts), trailer)
 
 
 def range_diff(shop, git, base_commit, made, version):

@@ -186,6 +186,7 @@ def save(shop, wanted=None):
     """make save [P=name]: nothing in the repository is written before all is clean."""
     git = shop.git
     tree.refuse_rebase(shop)
+    tree.leave_walk(shop)
     resume_bump(shop)
     base_commit = tree.ensure(shop)
     items = shop.store.entries()
@@ -201,7 +202,7 @@ def save(shop, wanted=None):
     top = tree.tip(made, base_commit)
     claimed = tree.owners(items)
     tree.refuse_copies(shop, changed, claimed)
-    edits = tree.adopt(shop, {p: s for p, s in changed.items() if p not in claimed}, top)
+    edits = {p: s for p, s in tree.adopt(shop, changed, top).items() if p not in claimed}
     note_untracked(shop)
     owned = assign(shop, items, edits, wanted)
     before, after = git.modes(head, edits), git.modes(top, edits)
@@ -228,7 +229,7 @@ def save(shop, wanted=None):
 
 def note_untracked(shop):
     """New files in the tree are not saved: they belong into the repository."""
-    for path in shop.git.lines("ls-files", "-o", "--exclude=__pycache__", "--exclude=*.o",
+    for path in shop.git.lines("ls-files", "-o", "--exclude=__pycache__", "--exclude=*.[oda]",
                                "--exclude=.*", "--exclude=*.pyc", "--directory"):
         say("note: %s is new in the tree and not saved: new files live in the repository"
             % shop.shown(path))

@@ -32,6 +32,7 @@ def options():
     one.add_argument("--kernel-tree", help="somebody's own git tree to make the mail for")
     one = sub.add_parser("bump", help="move the series to a new base")
     one.add_argument("lock", help="the new base.lock")
+    sub.add_parser("unsaved", help="fail if the tree has edits that no entry has")
     sub.add_parser("check", help="the rules of the entries (KTAP)")
     one = sub.add_parser("path", help="print a path: base, build, tree")
     one.add_argument("what", choices=("base", "build", "tree"))
@@ -56,6 +57,8 @@ def main():
         mail.make(shop, args.version)
     elif args.command == "bump":
         save.bump(shop, args.lock)
+    elif args.command == "unsaved":
+        tree.refuse_unsaved(shop)
     elif args.command == "check":
         return check.run(shop)
     elif args.command == "path":

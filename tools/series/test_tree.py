@@ -53,6 +53,12 @@ class Trees(toy.Toy):
         self.write("build/linux/drivers/new/one.c", "changed here\n")
         self.stops("one.c was edited in the tree: it is a copy", tree.make, self.shop)
 
+    def test_copy_that_is_as_the_repository_says_is_no_edit(self):
+        for path in ("drivers/new/one.c", "build/linux/drivers/new/one.c"):
+            self.write(path, "// SPDX-License-Identifier: GPL-2.0\nint same;\n")
+        self.run_quiet(tree.make, self.shop)
+        self.assertEqual(tree.dirty(self.shop), {})
+
     def test_edit_in_the_way_is_refused_and_kept(self):
         self.edit("build/linux/drivers/core.c", "line 30\n", "line 30 edited\n")
         self.edit("patches/one.patch", "+first hook", "+first hook changed")
@@ -65,6 +71,27 @@ class Trees(toy.Toy):
         self.run_quiet(tree.make, self.shop)
         self.assertEqual(tree.dirty(self.shop), {})
         self.assertNotIn("note", self.out.getvalue())
+
+    def test_interrupted_bisect_is_left(self):
+        git, top = self.git(), self.git().ref("HEAD")
+        first = git.chain(base.BASE_REF, "HEAD")[0]
+        shop = self.shop
+        toy.put(shop.state("walk"), "x")
+        tree.switch(shop, top, first)
+        git.raw("update-ref", "--no-deref", "HEAD", first)
+        before = self.store()
+        self.edit("build/linux/drivers/core.c", "line 30\n", "line 30 edited\n")
+        self.stops("make bisect was interrupted and .* has edits", save.save, self.shop, "one")
+        self.edit("build/linux/drivers/core.c", "line 30 edited\n", "line 30\n")
+        self.run_quiet(save.save, self.shop)
+        self.assertEqual((git.ref("HEAD"), git.ref(tree.SERIES)), (top, top))
+        self.assertEqual(self.store(), before)
+        self.assertEqual(tree.dirty(self.shop), {})
+
+    def test_unsaved_edits_are_not_thrown_away(self):
+        self.run_quiet(tree.refuse_unsaved, self.shop)
+        self.edit("build/linux/drivers/core.c", "line 30\n", "line 30 edited\n")
+        self.stops("not saved: drivers/core.c", tree.refuse_unsaved, self.shop)
 
     def test_maintainers_is_spliced_in_order(self):
         text = self.read("build/linux/MAINTAINERS")

@@ -129,6 +129,20 @@ def ensure(shop):
     return found
 
 
+def leave_walk(shop):
+    """Back from a prefix that make bisect checked out, also after it was killed there."""
+    if not os.path.exists(shop.state("walk")):
+        return
+    edits = sorted(dirty(shop))
+    if edits:
+        raise Stop("make bisect was interrupted and %s has edits on its prefix: %s; keep them elsewhere, "
+                   "then git -C %s checkout -f series" % (shop.shown(), ", ".join(edits), shop.shown()))
+    made = shop.git.ref(MADE)
+    switch(shop, shop.git.ref("HEAD"), made)
+    shop.git.raw("symbolic-ref", "HEAD", SERIES)
+    os.unlink(shop.state("walk"))
+
+
 def refuse_rebase(shop):
     if os.path.isdir(os.path.join(shop.path, ".git")) and shop.git.rebasing():
         raise Stop("a rebase is under way in %s: resolve it there, git rebase --continue, "
@@ -215,6 +229,7 @@ def make(shop):
     """make tree: repeated calls change only what differs."""
     base_commit = ensure(shop)
     refuse_rebase(shop)
+    leave_walk(shop)
     items = shop.store.entries()
     made = commits(shop.git, base_commit, shop.store, items)
     new = tip(made, base_commit)
@@ -224,13 +239,15 @@ def make(shop):
                    "git -C %s reset --keep %s drops them" % (shop.shown(), shop.shown(), MADE))
     changed = dirty(shop)
     refuse_copies(shop, changed, owners(items))
-    edits = adopt(shop, {p: s for p, s in changed.items() if p not in owners(items)}, new)
+    edits = adopt(shop, changed, new)
     if head != new:
         switch(shop, head, new)
     settle(shop, items, new)
     unclaimed = sorted(set(shop.store.overlay()) - set(owners(items)))
-    for path in unclaimed:
+    for path in unclaimed[:5]:
         say("note: no entry claims %s: it is not in the tree" % path)
+    if len(unclaimed) > 5:
+        say("note: ... nor %d more files" % (len(unclaimed) - 5))
     for path in edits:
         say("note: %s is edited in the tree and not saved yet" % path)
     moved = "" if head == new else ", %d files changed" % len(
@@ -238,3 +255,15 @@ def make(shop):
     say("tree: %s, %d entries on Linux %s, tip %s%s"
         % (shop.shown(), len(items), shop.lock.version, new[:12], moved))
     return made
+
+
+def refuse_unsaved(shop):
+    """Nobody's hooks are thrown away with the build directory."""
+    if not os.path.isdir(os.path.join(shop.path, ".git")):
+        return
+    refuse_rebase(shop)
+    if shop.git.ref("HEAD") != shop.git.ref(MADE):
+        raise Stop("%s has commits that no entry has: make save first" % shop.shown())
+    edits = sorted(dirty(shop))
+    if edits:
+        raise Stop("%s has edits that are not saved: %s" % (shop.shown(), ", ".join(edits)))

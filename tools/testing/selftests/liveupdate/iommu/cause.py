@@ -22,10 +22,17 @@ def events(run, begin, end):
     return sorted(found, key=lambda event: event["t"])
 
 
-def ring_full(run, frames):
-    """The device has no descriptor left and the guest gave it no new one."""
-    size = run.meta["ring"]
-    return bool(frames.ring) and len(frames.ring) % size == size - 1
+def ring_full(run, frames, trouble):
+    """The device had filled every descriptor that the guest gave it.
+
+    One descriptor of the ring always stays empty. The guest tells with which one
+    it begins to look at its ring; those before it were given back and again.
+    """
+    begins = [int(one.value) for one in run.guest
+              if one.key == "first_desc" and one.value.isdigit() and
+              run.marks.get(one.phase, trouble.sent + 1) <= trouble.sent]
+    given = max(begins, default=0) + run.meta["ring"] - 1
+    return sum(1 for one in frames.ring if one.t <= trouble.sent) >= given
 
 
 def find(run, frames):
@@ -33,23 +40,18 @@ def find(run, frames):
 
     A frame that is lost without a pause is a fault of its own, not a stop.
     """
-    trouble = frames.first_trouble()
-    if not trouble:
+    pause = frames.first_pause()
+    if not pause:
         return None
-    good = [frame for frame in frames.landings() if frame.seq < trouble.seq]
-    last = max(good, key=lambda frame: frame.landed, default=None)
-    back = min((frame.landed for frame in frames.frames
-                if frame.landed is not None and frame.seq >= trouble.seq), default=None)
-    if last and back and back - last.landed < stream.LIMIT_NS:
-        return None
+    last, trouble, back = pause
     begin = last.sent if last else frames.begin
     end = min(trouble.sent + stream.LIMIT_NS, frames.end)
     known = events(run, begin, end)
-    if known:
+    if ring_full(run, frames, trouble):
+        cause = {"t": trouble.sent, "dev": None, "reg": None, "value": None,
+                 "what": "ring full", "text": "the ring is full, the run was too long for it"}
+    elif known:
         cause = known[0]
-    elif ring_full(run, frames):
-        cause = {"t": last.landed, "dev": None, "reg": None, "value": None,
-                 "what": "the ring was full", "text": "the guest gave the device no buffers"}
     else:
         cause = {"t": trouble.sent, "dev": None, "reg": None, "value": None,
                  "what": "unknown", "text": "no traced event explains it"}
@@ -67,11 +69,11 @@ def sentence(run, frames, cause):
     """The cause as the first reason of a verdict."""
     count = len(frames.frames)
     gone = frames.count(stream.MISSING) + frames.count(stream.REFUSED)
-    base = "freeze" if "freeze" in run.marks else "rx_on"
-    word = "paused" if cause["resumed"] else "stopped"
+    late = len(frames.late())
+    base = "freeze" if "freeze" in run.marks else "the start"
+    missing = ("%d of %d frames missing%s" % (gone, count, ", %d late" % late if late else ""))
     if cause["last_landing"] is None:
-        head = "DMA never started"
-    else:
-        head = "DMA %s %.1f ms after %s" % (word, cause["last_landing_ms"], base)
-    return ("%s; cause: %s at %.1f ms; %d of %d frames missing"
-            % (head, cause["text"], cause["after_freeze_ms"], gone, count))
+        return "DMA never started: %s; %s" % (cause["text"], missing)
+    return ("DMA %s %.1f ms after %s: %s (last landing at %+.1f ms); %s"
+            % ("paused" if cause["resumed"] else "stopped", cause["after_freeze_ms"], base,
+               cause["text"], cause["last_landing_ms"], missing))

@@ -5,7 +5,7 @@
  * ring and the ring's buffers; and the frames which fill the buffers.
  *
  *	0		struct dma_area
- *	4 KiB		u64 physical address of each page of the area
+ *	4 KiB		__u64 physical address of each page of the area
  *	64 KiB		ring, AREA_RING descriptors of 16 bytes
  *	1 MiB		buffers of 2 KiB, one a descriptor
  *
@@ -18,10 +18,10 @@
 #ifndef SELFTESTS_LIVEUPDATE_IOMMU_DMA_AREA_H
 #define SELFTESTS_LIVEUPDATE_IOMMU_DMA_AREA_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <string.h>
 
-#include <linux/build_bug.h>
 #include <linux/types.h>
 
 #define AREA_MAGIC		0x6b65786563646d61ULL
@@ -41,12 +41,12 @@
 #define DESC_DONE		1U
 
 struct dma_area {
-	u64 magic;		/* written last: the rest is valid */
-	u64 iova;		/* where the device sees the area */
-	u64 given;		/* descriptors below this are the device's */
-	u64 reaped;	/* the guest has looked at those below this */
-	u64 watched;	/* and the host at those below this */
-	u64 table[AREA_TABLE_PAGES];	/* physical pages of the table */
+	__u64 magic;		/* written last: the rest is valid */
+	__u64 iova;		/* where the device sees the area */
+	__u64 given;		/* descriptors below this are the device's */
+	__u64 reaped;		/* the guest has looked at those below this */
+	__u64 watched;		/* and the host at those below this */
+	__u64 table[AREA_TABLE_PAGES];	/* physical pages of the table */
 };
 
 /*
@@ -54,22 +54,22 @@ struct dma_area {
  * and may not look at one that is half written: each counter is published
  * after the memory it speaks about.
  */
-static inline u64 area_get(const u64 *counter)
+static inline __u64 area_get(const __u64 *counter)
 {
 	return __atomic_load_n(counter, __ATOMIC_ACQUIRE);
 }
 
-static inline void area_set(u64 *counter, u64 value)
+static inline void area_set(__u64 *counter, __u64 value)
 {
 	__atomic_store_n(counter, value, __ATOMIC_RELEASE);
 }
 
-static inline unsigned long area_desc_at(u64 number)
+static inline unsigned long area_desc_at(__u64 number)
 {
 	return AREA_RING_AT + number % AREA_RING * DESC_SIZE;
 }
 
-static inline unsigned long area_buffer_at(u64 number)
+static inline unsigned long area_buffer_at(__u64 number)
 {
 	return AREA_BUFFERS_AT + number % AREA_RING * AREA_BUFFER;
 }
@@ -78,14 +78,14 @@ static inline unsigned long area_buffer_at(u64 number)
 #define FRAME_TYPE		0xb588	/* 0x88b5, local experiments, on the wire */
 
 struct dma_frame {
-	u8   to[6];
-	u8   from[6];
-	u16 type;
-	u16 zero;
-	u64 seq;
-	u64 magic;
-	u64 sent_ns;
-	u64 check[3];
+	__u8   to[6];
+	__u8   from[6];
+	__u16 type;
+	__u16 zero;
+	__u64 seq;
+	__u64 magic;
+	__u64 sent_ns;
+	__u64 check[3];
 };
 
 static_assert(sizeof(struct dma_frame) == 64, "a frame is 64 bytes");
@@ -95,8 +95,8 @@ static_assert(AREA_RING_AT + AREA_RING * DESC_SIZE <= AREA_BUFFERS_AT,
 static_assert(AREA_BUFFERS_AT + AREA_RING * AREA_BUFFER <= AREA_SIZE,
 	      "buffers fit");
 
-static inline void frame_fill(struct dma_frame *frame, u64 seq,
-			      u64 sent_ns)
+static inline void frame_fill(struct dma_frame *frame, __u64 seq,
+			      __u64 sent_ns)
 {
 	memset(frame->to, 0xff, sizeof(frame->to));
 	memset(frame->from, 0x02, sizeof(frame->from));

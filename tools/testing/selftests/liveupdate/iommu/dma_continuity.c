@@ -124,10 +124,9 @@ static struct dma_area *area_map(int memfd)
 	return map;
 }
 
-/* For the host, which knows memory by physical addresses only. */
-static void area_publish(struct dma_area *area)
+/* Find the physical pages of the area. */
+static void area_pages(struct dma_area *area, u64 *pages)
 {
-	u64 *table = (void *)area + AREA_TABLE_AT;
 	int fd = open("/proc/self/pagemap", O_RDONLY);
 	size_t i;
 
@@ -138,15 +137,38 @@ static void area_publish(struct dma_area *area)
 
 		if (pread(fd, &entry, 8, at * 8) != 8 || !(entry >> 63))
 			fail_exit("page %zu of the memfd is not present", i);
-		table[i] = (entry & ((1ULL << 55) - 1)) * AREA_PAGE;
+		pages[i] = (entry & ((1ULL << 55) - 1)) * AREA_PAGE;
 	}
 	close(fd);
+}
 
+/* For the host, which knows memory by physical addresses only. */
+static void area_publish(struct dma_area *area)
+{
+	u64 *table = (void *)area + AREA_TABLE_AT;
+	size_t i;
+
+	area_pages(area, table);
 	for (i = 0; i < AREA_TABLE_PAGES; i++)
 		area->table[i] = table[AREA_TABLE_AT / AREA_PAGE + i];
 	area_set(&area->magic, AREA_MAGIC);
-	report("yard: area header=%#llx bdf=%s", (unsigned long long)table[0],
-	       bdf);
+	report("yard: area header=%#lx bdf=%s", table[0], bdf);
+}
+
+/* The device's page tables know only the pages that the memfd had before. */
+static void area_check(struct dma_area *area)
+{
+	static u64 pages[AREA_PAGES];
+	u64 *table = (void *)area + AREA_TABLE_AT;
+	size_t i;
+
+	if (area_get(&area->magic) != AREA_MAGIC)
+		ksft_exit_fail_msg("the memfd is not the one preserved\n");
+	area_pages(area, pages);
+	for (i = 0; i < AREA_PAGES; i++)
+		if (pages[i] != table[i])
+			ksft_exit_fail_msg("page %zu of the memfd was at %#lx and is at %#lx\n",
+					   i, table[i], pages[i]);
 }
 
 static int area_create(void)
@@ -254,8 +276,7 @@ static void stage_2(int luo_fd, int state_session)
 		ksft_exit_fail_msg("retrieve memfd: %s\n", strerror(-memfd));
 
 	area = area_map(memfd);
-	if (area_get(&area->magic) != AREA_MAGIC)
-		ksft_exit_fail_msg("the memfd is not the one preserved\n");
+	area_check(area);
 	report_ring("retrieved", area);
 	reached("retrieved");
 	usleep(PHASE_MS * 1000);

@@ -77,7 +77,7 @@ void dma_device_find(char bdf[BDF_SIZE])
 /*
  * The format of dmar_translation_struct is bus:device.function, root entry,
  * context entry, PASID (-1 in legacy mode) and PASID entry, each of them with
- * its high part first.
+ * its high part first. Requests without a PASID use PASID 0.
  */
 bool dma_device_belief(const char *bdf, struct dma_belief *belief)
 {
@@ -93,7 +93,8 @@ bool dma_device_belief(const char *bdf, struct dma_belief *belief)
 		if (strncmp(line, bdf + strlen("0000:"), strlen("00:00.0")))
 			continue;
 		found = sscanf(line, "%*s %*[^:]:%*s %llx:%llx %d %llx:%llx:%llx",
-			       &ctx_hi, &ctx_lo, &pasid, &p2, &p1, &p0) == 6;
+			       &ctx_hi, &ctx_lo, &pasid, &p2, &p1, &p0) == 6 &&
+			pasid <= 0;
 	}
 	fclose(file);
 	if (!found)

@@ -46,28 +46,28 @@
 #define WINDOW		64
 
 struct sent {
-	u64 t_ns;
+	__u64 t_ns;
 	int err;
 };
 
 struct landing {
-	u64 desc;
-	s64 seq;		/* -1 where there is no frame */
-	u64 t_ns;
+	__u64 desc;
+	__s64 seq;		/* -1 where there is no frame */
+	__u64 t_ns;
 	bool ok;
 };
 
 static struct sent sent[MAX_FRAMES];
-static u64 nr_sent;
+static __u64 nr_sent;
 static struct landing landed[MAX_FRAMES];
-static u64 nr_landed;
+static __u64 nr_landed;
 
 static const char *out_dir;
 static int sock;
-static u64 period_ns;
-static u8 *ram;
-static u64 ram_size;
-static u8 *pages[AREA_PAGES];
+static __u64 period_ns;
+static __u8 *ram;
+static __u64 ram_size;
+static __u8 *pages[AREA_PAGES];
 static bool watching;
 static bool sending;
 static bool ending;
@@ -94,7 +94,7 @@ static void set(bool *flag, bool value)
 	__atomic_store_n(flag, value, __ATOMIC_RELEASE);
 }
 
-static u64 now_ns(clockid_t clock)
+static __u64 now_ns(clockid_t clock)
 {
 	struct timespec now;
 
@@ -102,7 +102,7 @@ static u64 now_ns(clockid_t clock)
 	return now.tv_sec * SECOND_NS + now.tv_nsec;
 }
 
-static void sleep_until(u64 t_ns)
+static void sleep_until(__u64 t_ns)
 {
 	struct timespec until = {
 		.tv_sec = t_ns / SECOND_NS,
@@ -131,10 +131,10 @@ static void send_one(void)
 
 static void *sender(void *unused)
 {
-	u64 next = now_ns(CLOCK_MONOTONIC);
+	__u64 next = now_ns(CLOCK_MONOTONIC);
 
 	while (!is_set(&ending)) {
-		u64 now;
+		__u64 now;
 
 		next += period_ns;
 		now = now_ns(CLOCK_MONOTONIC);
@@ -152,7 +152,7 @@ static void *sender(void *unused)
 }
 
 /* Guest addresses come from the guest: a wrong one must not crash us. */
-static u8 *guest_page(u64 address)
+static __u8 *guest_page(__u64 address)
 {
 	if (address % AREA_PAGE || address >= ram_size)
 		return NULL;
@@ -164,13 +164,13 @@ static struct dma_area *area(void)
 	return (struct dma_area *)pages[0];
 }
 
-static u8 *area_memory(unsigned long offset)
+static __u8 *area_memory(unsigned long offset)
 {
 	return pages[offset / AREA_PAGE] + offset % AREA_PAGE;
 }
 
 /* Return what is wrong with the area at @address, or NULL. */
-static const char *follow(u64 address)
+static const char *follow(__u64 address)
 {
 	struct dma_area *head = (struct dma_area *)guest_page(address);
 	unsigned long i, j;
@@ -181,19 +181,19 @@ static const char *follow(u64 address)
 		return "no area at this address";
 
 	for (i = 0; i < AREA_TABLE_PAGES; i++) {
-		u64 *table = (u64 *)guest_page(head->table[i]);
+		__u64 *table = (__u64 *)guest_page(head->table[i]);
 
 		if (!table)
 			return "table outside of the guest's memory";
 		for (j = 0; j < AREA_PAGE / 8; j++) {
-			u8 *page = guest_page(table[j]);
+			__u8 *page = guest_page(table[j]);
 
 			if (!page)
 				return "page outside of the guest's memory";
 			pages[i * AREA_PAGE / 8 + j] = page;
 		}
 	}
-	if (pages[0] != (u8 *)head)
+	if (pages[0] != (__u8 *)head)
 		return "the table does not belong to this area";
 
 	set(&watching, true);
@@ -201,13 +201,13 @@ static const char *follow(u64 address)
 }
 
 /* Record descriptor @number if the device is done with it. */
-static bool look_at(u64 number)
+static bool look_at(__u64 number)
 {
-	u8 *desc = area_memory(area_desc_at(number));
+	__u8 *desc = area_memory(area_desc_at(number));
 	struct landing *landing = &landed[nr_landed];
 	struct dma_frame frame;
-	u32 *status = (u32 *)(desc + DESC_STATUS_AT);
-	u16 length;
+	__u32 *status = (__u32 *)(desc + DESC_STATUS_AT);
+	__u16 length;
 
 	if (!(__atomic_load_n(status, __ATOMIC_ACQUIRE) & DESC_DONE))
 		return false;
@@ -217,7 +217,7 @@ static bool look_at(u64 number)
 
 	landing->t_ns = now_ns(CLOCK_REALTIME);
 	landing->desc = number;
-	landing->seq = frame.magic == FRAME_MAGIC ? (s64)frame.seq : -1;
+	landing->seq = frame.magic == FRAME_MAGIC ? (__s64)frame.seq : -1;
 	landing->ok = length == sizeof(frame) && frame_valid(&frame) &&
 		      frame.seq < MAX_FRAMES &&
 		      frame.sent_ns == sent[frame.seq].t_ns;
@@ -229,10 +229,10 @@ static bool look_at(u64 number)
  * Landings are taken in order; those further on are looked for as well, so
  * that a descriptor which the device skipped does not hide the rest.
  */
-static void watch(u64 *base, bool *seen)
+static void watch(__u64 *base, bool *seen)
 {
-	u64 end = *base + WINDOW, given = area_get(&area()->given);
-	u64 number;
+	__u64 end = *base + WINDOW, given = area_get(&area()->given);
+	__u64 number;
 
 	if (end > given)
 		end = given;
@@ -240,16 +240,19 @@ static void watch(u64 *base, bool *seen)
 		if (!seen[number % WINDOW] && look_at(number))
 			seen[number % WINDOW] = true;
 
-	while (*base < end && seen[*base % WINDOW])
-		seen[(*base)++ % WINDOW] = false;
-	area_set(&area()->watched, *base);
+	for (number = *base; number < end && seen[number % WINDOW]; number++)
+		seen[number % WINDOW] = false;
+	if (number == *base)
+		return;
+	*base = number;
+	area_set(&area()->watched, number);
 }
 
 static void *watcher(void *unused)
 {
-	u64 next = now_ns(CLOCK_MONOTONIC);
+	__u64 next = now_ns(CLOCK_MONOTONIC);
 	bool seen[WINDOW] = {};
-	u64 base = 0;
+	__u64 base = 0;
 
 	while (!is_set(&ending)) {
 		next = now_ns(CLOCK_MONOTONIC) + WATCH_NS;
@@ -279,11 +282,11 @@ static void write_csv(const char *name, void (*print)(FILE *file))
 
 static void print_sent(FILE *file)
 {
-	u64 i;
+	__u64 i;
 
 	fputs("seq,t_ns,err\n", file);
 	for (i = 0; i < nr_sent; i++)
-		fprintf(file, "%lu,%lu,%d\n", i, sent[i].t_ns, sent[i].err);
+		fprintf(file, "%llu,%llu,%d\n", i, sent[i].t_ns, sent[i].err);
 }
 
 static void print_landed(FILE *file)
@@ -292,7 +295,7 @@ static void print_landed(FILE *file)
 
 	fputs("desc,seq,t_ns,ok\n", file);
 	for (l = landed; l < end; l++)
-		fprintf(file, "%lu,%ld,%lu,%d\n", l->desc, l->seq, l->t_ns, l->ok);
+		fprintf(file, "%llu,%lld,%llu,%d\n", l->desc, l->seq, l->t_ns, l->ok);
 }
 
 static void map_ram(const char *path)
@@ -389,6 +392,6 @@ int main(int argc, char *argv[])
 	pthread_join(threads[1], NULL);
 	write_csv("sent.csv", print_sent);
 	write_csv("landed.csv", print_landed);
-	printf("quit: sent=%lu landed=%lu\n", nr_sent, nr_landed);
+	printf("quit: sent=%llu landed=%llu\n", nr_sent, nr_landed);
 	return 0;
 }

@@ -13,7 +13,6 @@
 #include <linux/compiler.h>
 #include <linux/io.h>
 #include <linux/mii.h>
-#include <linux/pci_ids.h>
 #include <linux/pci_regs.h>
 
 #include <libvfio.h>
@@ -24,8 +23,7 @@
 
 #include "igb_rx.h"
 
-#define PCI_DEVICE_ID_INTEL_82576	0x10c9
-#define LINK_TIMEOUT_MS			3000
+#define LINK_TIMEOUT_MS	3000
 
 static_assert(sizeof(union e1000_adv_rx_desc) == DESC_SIZE);
 static_assert(offsetof(union e1000_adv_rx_desc, wb.upper.status_error) ==
@@ -69,12 +67,6 @@ static bool rx_good(const struct dma_area *area, u64 number)
 	return rx_desc(area, number)->wb.upper.length ==
 		       sizeof(struct dma_frame) &&
 	       frame_valid(rx_frame(area, number));
-}
-
-bool igb_rx_match(struct vfio_pci_device *device)
-{
-	return vfio_pci_device_match(device, PCI_VENDOR_ID_INTEL,
-				     PCI_DEVICE_ID_INTEL_82576);
 }
 
 /*

@@ -25,11 +25,6 @@ struct igb_rx_scan {
 };
 
 /*
- * Return whether @device is one that igb_rx_start() can drive.
- */
-bool igb_rx_match(struct vfio_pci_device *device);
-
-/*
  * Set up the ring in @rx->area, which the device must reach at area->iova,
  * and switch the receiver on. Registers are those of BAR 0, which must be
  * mapped.

@@ -5,6 +5,7 @@
  * Kernel parameters:
  *	vmtest.list=FILE	list of the tests
  *	vmtest.args=A,B,...	arguments added to those of each test
+ *	vmtest.slow=N		factor for the time limits of the list
  *	vmtest.vfio=BDF,...	PCI functions to be bound to vfio-pci first
  *	vmtest.stage=2		set by ourselves for the kernel after the kexec
  *

@@ -76,9 +76,9 @@ static void add_args(struct test *test, char *text, const char *separators)
 	}
 }
 
-static void parse_line(char *line, int number)
+static void parse_line(char *line, int number, int slow)
 {
-	char *name, *timeout, *kind, *argv, *extra;
+	char *name, *timeout, *kind, *argv;
 	struct test *test;
 
 	name = strsep(&line, "|");
@@ -95,11 +95,10 @@ static void parse_line(char *line, int number)
 
 	test = &tests[nr_tests++];
 	test->name = name;
-	test->timeout_s = atoi(timeout);
+	test->timeout_s = atoi(timeout) * slow;
 	test->kexec = !strcmp(kind, "kexec");
 	add_args(test, argv, " ");
-	extra = parameter("vmtest.args");
-	add_args(test, extra, ",");
+	add_args(test, parameter("vmtest.args"), ",");
 	if (!test->argc)
 		bail_out("list, line %d: no program", number);
 }
@@ -108,6 +107,8 @@ void read_list(void)
 {
 	static char text[65536];
 	char *path = parameter("vmtest.list");
+	char *factor = parameter("vmtest.slow");
+	int slow = factor ? atoi(factor) : 1;
 	char *rest = text;
 	int number = 0;
 	char *line;
@@ -116,12 +117,15 @@ void read_list(void)
 		bail_out("no vmtest.list= on the command line");
 	if (read_file(path, text, sizeof(text)))
 		bail_out("cannot read %s", path);
+	if (slow < 1)
+		bail_out("vmtest.slow=%s", factor);
 	free(path);
+	free(factor);
 
 	while ((line = strsep(&rest, "\n"))) {
 		number++;
 		if (*line && *line != '#')
-			parse_line(line, number);
+			parse_line(line, number, slow);
 	}
 	if (!nr_tests)
 		bail_out("the list is empty");

@@ -7,6 +7,7 @@ counts every skip as good. Here each of these is a failure, because each is what
 a test that broke half-way looks like.
 """
 
+import os
 import re
 
 HEADER = re.compile(r"^K?TAP version \d+$")
@@ -67,15 +68,15 @@ class Document:
             else:
                 yield name, result
 
-    def failures(self, path=""):
-        """What failed or is malformed, on this level and below."""
+    def failures(self, known=(), path=""):
+        """What failed or is malformed here and below, but for known leaves."""
         for error in self.errors:
             yield "%s: %s" % (path, error) if path else error
         for result in self.results:
             name = path + "/" + result.name if path else result.name
-            below = list(result.inner.failures(name)) if result.inner else []
+            below = list(result.inner.failures(known, name)) if result.inner else []
             yield from below
-            if not result.good and not below:
+            if not result.good and not below and name not in known:
                 yield "%s: not ok%s" % (name, ", " + result.directive if result.directive else "")
 
 
@@ -129,21 +130,24 @@ def parse(lines):
 class TestVerdict:
     """One test of a list, with the results inside of it."""
 
-    def __init__(self, name, result, runs):
+    def __init__(self, name, result, runs, known):
         self.name = name
         self.failures = []
         self.passed = []
         self.skipped = {}
+        self.known = {}
         for run in runs:
-            self.add_run(run)
+            self.add_run(run, known)
         if not result.good:
-            self.failures.append(result.directive or "not ok")
+            # A test whose only failures are known ones fails because of them.
+            if self.failures or not self.known or result.directive != "exit status 1":
+                self.failures.append(result.directive or "not ok")
         elif result.skipped():
             self.skipped.setdefault(name, result.directive)
-        elif not self.passed and not self.skipped and not self.failures:
+        elif not (self.passed or self.skipped or self.known or self.failures):
             self.passed.append(name)
 
-    def add_run(self, lines):
+    def add_run(self, lines, known):
         document = parse(lines)
         if not document.started():
             # A test without KTAP of its own is judged by its exit code.
@@ -151,12 +155,16 @@ class TestVerdict:
         if document.skip_all is not None and not document.results:
             self.skipped[self.name] = document.skip_all
             return
-        self.failures += document.failures()
-        for path, result in document.leaves():
+        prefix = self.name + "/"
+        self.failures += document.failures({path[len(prefix):] for path in known
+                                            if path.startswith(prefix)})
+        for path, result in document.leaves(self.name):
             if result.skipped():
-                self.skipped[self.name + "/" + path] = result.directive
+                self.skipped[path] = result.directive
             elif result.good:
-                self.passed.append(self.name + "/" + path)
+                self.passed.append(path)
+            elif path in known:
+                self.known[path] = known[path]
 
     def apply_skips(self, expected):
         """Fail for each skip that is not expected."""
@@ -177,9 +185,11 @@ class Verdict:
         return not self.failures and not any(test.failures for test in self.tests)
 
 
-def read_skips(path):
-    """{test: reason} of a file of "test # reason" lines."""
-    skips = {}
+def read_reasons(path):
+    """{test: reason} of a file of "test # reason" lines; {} if there is none."""
+    reasons = {}
+    if not os.path.exists(path):
+        return reasons
     with open(path, encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             line = line.strip()
@@ -188,17 +198,18 @@ def read_skips(path):
             name, separator, reason = line.partition(" # ")
             if not separator or not reason.strip():
                 raise ValueError("%s:%d: not 'test # reason'" % (path, number))
-            skips[name.strip()] = reason.strip()
-    return skips
+            reasons[name.strip()] = reason.strip()
+    return reasons
 
 
-def judge(report, names, skips=None):
+def judge(report, names, skips=None, known=None):
     """Judge the lines of a report channel.
 
     report: lines as init wrote them, names: the tests of the list in order,
-    skips: {test: reason} of the expected skips.
+    skips and known: {test: reason} of the expected skips and known failures.
     """
     skips = skips or {}
+    known = known or {}
     verdict = Verdict()
     runs = []
     outer = []
@@ -228,7 +239,7 @@ def judge(report, names, skips=None):
         verdict.failures.append("%d tests planned, but %d in the list"
                                 % (document.plan, len(names)))
     for result, result_runs in zip(document.results, collected):
-        verdict.tests.append(TestVerdict(result.name, result, result_runs))
+        verdict.tests.append(TestVerdict(result.name, result, result_runs, known))
     if not done:
         verdict.failures.append("the guest did not come to its end")
 
@@ -243,4 +254,7 @@ def judge(report, names, skips=None):
     skipped = {path for test in verdict.tests for path in test.skipped}
     verdict.notes += ["expected to be skipped, but was not: " + name
                       for name in sorted(set(skips) - skipped)]
+    failed = {path for test in verdict.tests for path in test.known}
+    verdict.notes += ["known to fail, but did not: " + name
+                      for name in sorted(set(known) - failed)]
     return verdict

@@ -22,7 +22,8 @@ import hw_entry
 import rundir
 import vm
 
-NEW_KERNEL_LINE = "Starting new kernel"
+LAST_WORDS = "Starting new kernel"
+FIRST_WORDS = re.compile(r"Linux version (\S+)")
 STAMP = re.compile(r"^\[ *(\d+\.\d+)\]")
 QUIT_TIMEOUT_S = 30
 
@@ -88,9 +89,8 @@ def fields(text):
 class KernelChange:
     """Finds the border of the two kernels in the console's lines.
 
-    Between the announcement and the first line of the new kernel the old one
-    may still speak; its clock goes on, that of the new one starts again, and
-    the new one's first lines have no time at all.
+    After the announcement the old kernel may still speak, with its clock going
+    on. Then comes the decompressor of the new one, which is no kernel yet.
     """
 
     def __init__(self):
@@ -104,26 +104,27 @@ class KernelChange:
             return []
         match = STAMP.match(line)
         if self.old is None:
-            if match and NEW_KERNEL_LINE in line:
+            if match and LAST_WORDS in line:
                 self.old = float(match[1])
                 self.gone_ns = t_ns
                 return ["kernel_gone"]
-            return []
-        if match and float(match[1]) >= self.old:
+        elif FIRST_WORDS.match(vm.plain(line)):
+            self.up_ns = t_ns
+            return ["kernel_up"]
+        elif match and float(match[1]) >= self.old:
             self.gone_ns = t_ns
-            return []
-        self.up_ns = t_ns
-        return ["kernel_up"]
+        return []
 
 
 class Recorder:
     """Reacts to the guest's lines and remembers what came of it."""
 
-    def __init__(self, outdir, ram, qemu_log, source):
+    def __init__(self, outdir, ram, qemu_log, source, progress=None):
         self.outdir = outdir
         self.ram_path = ram
         self.qemu_log = qemu_log
         self.source = source
+        self.progress = progress or (lambda t_ns, name: None)
         self.bdf = None
         self.marks = {}
         self.beliefs = {}
@@ -177,6 +178,7 @@ class Recorder:
         if name in self.marks:
             raise ValueError("this mark was there before")
         self.marks[name] = t_ns
+        self.progress(t_ns, name)
         if name == "rx_on":
             self.source.tell("start")
         elif name == "done":
@@ -230,7 +232,7 @@ class Recorder:
 def kernel_release(console):
     """The release that the first kernel printed."""
     for _, line in console:
-        match = re.match(r"Linux version (\S+)", vm.plain(line))
+        match = FIRST_WORDS.match(vm.plain(line))
         if match:
             return match[1]
     return ""

@@ -47,7 +47,7 @@ class TestList:
                 self.settings["mem"] = value
             elif key in ("append", "qemu"):
                 self.settings[key] += value.split()
-            elif key != "needs":
+            elif key not in ("needs", "runner"):
                 raise ValueError("unknown setting " + key)
         elif line and not line.startswith("#"):
             fields = line.split("|")
@@ -64,36 +64,59 @@ def powered_off(console):
     return any("reboot: Power down" in line for _, line in console[-5:])
 
 
-def print_verdict(result, verdict, names):
-    """The results as a KTAP document: tests of the list, then the machine."""
-    print("KTAP version 1")
-    print("1..%d" % (len(names) + 1))
-    tests = {test.name: test for test in verdict.tests}
-    totals = [0, 0, 0]
-    for number, name in enumerate(names, 1):
-        test = tests.get(name)
-        if not test:
-            print("not ok %d %s # no result" % (number, name))
-            totals[1] += 1
-            continue
-        for failure in test.failures:
-            print("# %s: %s" % (name, failure))
-        for path, reason in test.skipped.items():
-            print("# skipped: %s # %s" % (path, reason))
-        counts = (len(test.passed), len(test.failures), len(test.skipped))
-        totals = [total + count for total, count in zip(totals, counts)]
-        print("%s %d %s # pass:%d fail:%d skip:%d"
-              % (("not ok" if test.failures else "ok", number, name) + counts))
+def boot(tests, kernel, initrd, workdir, skips=None, known=None, slow=1):
+    """Run a TestList; (VmResult, ktap.Verdict)."""
+    append = ["vmtest.list=/tests/%s.list" % tests.name,
+              "vmtest.slow=%d" % slow] + tests.settings["append"]
+    machine = vm.Vm(kernel, initrd, workdir, append=" ".join(append),
+                    qemu_args=tests.settings["qemu"], mem=tests.settings["mem"],
+                    timeout=tests.timeout * slow)
+    result = machine.run()
+    report = [line for _, line in result.report]
+    return result, ktap.judge(report, tests.names, skips, known)
+
+
+def machine_trouble(result, verdict):
+    """What is wrong apart from the results of single tests."""
     trouble = result.problems + verdict.failures
     if not result.timed_out and not powered_off(result.console):
         trouble.append("the last kernel did not power off")
+    return trouble
+
+
+def results(result, verdict, names):
+    """The lines of a KTAP document: tests of the list, then the machine."""
+    yield "KTAP version 1"
+    yield "1..%d" % (len(names) + 1)
+    tests = {test.name: test for test in verdict.tests}
+    totals = [0, 0, 0, 0]
+    for number, name in enumerate(names, 1):
+        test = tests.get(name)
+        if not test:
+            yield "not ok %d %s # no result" % (number, name)
+            totals[1] += 1
+            continue
+        for failure in test.failures:
+            yield "# %s: %s" % (name, failure)
+        for path, reason in test.skipped.items():
+            yield "# skipped: %s # %s" % (path, reason)
+        for path, reason in test.known.items():
+            yield "# known failure: %s # %s" % (path, reason)
+        counts = (len(test.passed), len(test.failures), len(test.skipped), len(test.known))
+        totals = [total + count for total, count in zip(totals, counts)]
+        yield ("%s %d %s # pass:%d fail:%d skip:%d xfail:%d"
+               % (("not ok" if test.failures else "ok", number, name) + counts))
     for note in verdict.notes:
-        print("# " + note)
+        yield "# " + note
+    trouble = machine_trouble(result, verdict)
     for line in trouble:
-        print("# " + line)
-    print("%s %d machine" % ("not ok" if trouble else "ok", len(names) + 1))
-    print("# inner: pass:%d fail:%d skip:%d" % tuple(totals))
-    return verdict.good() and not trouble
+        yield "# " + line
+    yield "%s %d machine" % ("not ok" if trouble else "ok", len(names) + 1)
+    yield "# inner: pass:%d fail:%d skip:%d xfail:%d" % tuple(totals)
+
+
+def good(result, verdict):
+    return verdict.good() and not machine_trouble(result, verdict)
 
 
 def main():
@@ -102,21 +125,19 @@ def main():
     parser.add_argument("--initrd", required=True)
     parser.add_argument("--workdir", required=True)
     parser.add_argument("--list", required=True, help="the list on the host")
-    parser.add_argument("--skips", help="expected skips")
+    parser.add_argument("--skips", required=True, help="expected skips, if there are any")
+    parser.add_argument("--known", required=True, help="known failures, if there are any")
+    parser.add_argument("--slow", type=int, default=1, help="multiply time limits by this")
     options = parser.parse_args()
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     tests = TestList(options.list)
-    skips = {}
-    if options.skips and os.path.exists(options.skips):
-        skips = ktap.read_skips(options.skips)
-    append = ["vmtest.list=/tests/%s.list" % tests.name] + tests.settings["append"]
-    machine = vm.Vm(options.kernel, options.initrd, options.workdir,
-                    append=" ".join(append), qemu_args=tests.settings["qemu"],
-                    mem=tests.settings["mem"], timeout=tests.timeout)
-    result = machine.run()
-    verdict = ktap.judge([line for _, line in result.report], tests.names, skips)
-    return 0 if print_verdict(result, verdict, tests.names) else 1
+    result, verdict = boot(tests, options.kernel, options.initrd, options.workdir,
+                           ktap.read_reasons(options.skips), ktap.read_reasons(options.known),
+                           options.slow)
+    for line in results(result, verdict, tests.names):
+        print(line)
+    return 0 if good(result, verdict) else 1
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ Fact = collections.namedtuple("Fact", "phase key value")
 Line = collections.namedtuple("Line", "t text")
 
 BDF = re.compile(r"^[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$")
+HEX = re.compile(r"^(0x)?[0-9a-f]+$")
 STAMP = re.compile(r"^(\d+)\.(\d{9})(?: (.*))?$")
 
 META = {"version": int, "fps": (int, float), "mode": str, "topology": str,
@@ -80,7 +81,8 @@ def text_lines(rundir, name):
 
 def number(path, line, name, text, base=10):
     """A non-negative integer, written the one way that we write them."""
-    if not re.match(r"^\d+$" if base == 10 else r"^(0x)?[0-9a-f]+$", text):
+    good = text.isascii() and text.isdigit() if base == 10 else HEX.match(text)
+    if not good:
         fail(path, line, "%s is not a number: %r" % (name, text))
     return int(text, base)
 

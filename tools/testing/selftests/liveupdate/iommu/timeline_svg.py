@@ -11,7 +11,6 @@ WIDTH, HEIGHT = 1200, 644
 LEFT, RIGHT = 78, 1168
 MS = 10**6
 
-SHORT = {"freeze to kernel_gone": "shutdown"}
 MODES = {"legacy": "legacy mode", "sm-ss": "scalable mode, second stage",
          "sm-fs": "scalable mode, first stage"}
 PLACES = {"root-port": "behind a root port", "root-bus": "on the root bus",
@@ -90,7 +89,7 @@ def band_labels(out, axis, verdict, y, top):
     """Name and length of each phase over its band, with a line where it had to move."""
     shown = [one for one in verdict["intervals"]
              if one["start"] < axis.end and one["end"] > axis.begin]
-    rows = [(SHORT.get(one["name"], one["name"]), duration(one["end"] - one["start"]),
+    rows = [(one["name"], duration(one["end"] - one["start"]),
              axis.x(max(one["start"], axis.begin)), axis.x(min(one["end"], axis.end)))
             for one in shown]
     widths = [max(labels.width(name, 12), labels.width(length, 11)) + 8
@@ -110,7 +109,7 @@ def band_names(out, axis, verdict, y):
     """The names of the phases inside their bands, where they fit."""
     for one in verdict["intervals"]:
         begin, end = max(one["start"], axis.begin), min(one["end"], axis.end)
-        name = SHORT.get(one["name"], one["name"])
+        name = one["name"]
         if begin < end and axis.x(end) - axis.x(begin) > labels.width(name, 10) + 8:
             out.text((axis.x(begin) + axis.x(end)) / 2, y, name, 10, "dim", "middle")
 
@@ -186,13 +185,38 @@ def strip(out, axis, frames, top, height):
         out.rect(x, top, max(end - x, 1.6), height, name)
 
 
-def callout(out, axis, run, cause, curves, top, bottom):
-    """A dashed line at the cause, with its text where it covers no curve."""
-    x = axis.x(cause["t"])
-    title = ("DMA %s %.1f ms after %s" % ("pauses" if cause["resumed"] else "stops",
-                                        cause["after_freeze_ms"],
-                                        zero_name(run)))
-    detail = cause["text"].replace("<-", "\u2190")
+def event(run, verdict):
+    """(time, title, detail) of the moment to point at, None where there is none."""
+    cause = verdict["cause"]
+    zero = zero_name(run)
+    if cause:
+        return (cause["t"], "DMA %s %.1f ms after %s"
+                % ("pauses" if cause["resumed"] else "stops", cause["after_freeze_ms"], zero),
+                cause["text"])
+    writes = verdict["config_writes"]["forbidden"]
+    if writes:
+        worst = next((one for one in writes if one["harm"]), writes[0])
+        return (worst["t"], "Forbidden write %.1f ms after %s" % (worst["after_freeze_ms"], zero),
+                " ".join(filter(None, (worst["text"], worst["harm"]))))
+    timed = [one for one in verdict["faults"] if one["t"] is not None]
+    if timed:
+        first = timed[0]
+        return (first["t"], "Fault %.1f ms after %s" % (run.since_freeze_ms(first["t"]), zero),
+                shortened(first["text"], 560, 12))
+    return None
+
+
+def shortened(text, room, size):
+    """As much of a text as fits."""
+    most = int(room / labels.width("x", size))
+    return text if len(text) <= most else text[:most - 1] + "\u2026"
+
+
+def callout(out, axis, moment, curves, top, bottom):
+    """A dashed line at an event, with its text where it covers no curve."""
+    t, title, detail = moment
+    x = axis.x(t)
+    detail = detail.replace("<-", "\u2190")
     out.line(x, top, x, bottom + 44, "lost", 1.5, stroke_dasharray="4 3")
     room = max(labels.width(title, 13), labels.width(detail, 12)) * 0.92 + 16
     box = x + 10 if x + 10 + room < RIGHT else max(x - 10 - room, LEFT)
@@ -230,11 +254,13 @@ def zero_name(run):
 def close_look(run, frames, verdict):
     """The window worth a magnifying glass, with its caption; None without any."""
     marks = run.marks
-    trouble = frames.first_trouble()
-    if verdict["cause"] or trouble:
-        t = verdict["cause"]["t"] if verdict["cause"] else trouble.sent
-        what = "stop" if verdict["cause"] else "first frame that was lost"
-        return (t - 60 * MS, t + 90 * MS), "around the " + what
+    lost = frames.bad()
+    moment = event(run, verdict)
+    if lost and not verdict["cause"]:
+        return (lost[0].sent - 60 * MS, lost[0].sent + 90 * MS), "around the first one lost"
+    if moment:
+        what = "stop" if verdict["cause"] else "event"
+        return (moment[0] - 60 * MS, moment[0] + 90 * MS), "around the " + what
     if "freeze" in marks and "kernel_gone" in marks:
         if marks.get("kernel_up", marks["kernel_gone"]) - marks["freeze"] < 250 * MS:
             end = marks.get("kernel_up", marks["kernel_gone"])
@@ -254,32 +280,39 @@ def magnified(out, run, frames, verdict, look, top):
     band_names(out, axis, verdict, top + 12)
     axis.ruler(out, top, bottom, MS, "milliseconds after " + zero_name(run))
     strip(out, axis, frames, top + 18, 26.0)
-    if verdict["cause"]:
-        x = axis.x(verdict["cause"]["t"])
+    moment = event(run, verdict)
+    if moment and axis.holds(moment[0]):
+        x = axis.x(moment[0])
         out.line(x, top - 4, x, bottom + 3, "lost", 1.5, stroke_dasharray="4 3")
 
 
 def draw(run, frames, verdict):
     """The whole picture as an SVG document."""
     look = close_look(run, frames, verdict)
-    height = HEIGHT if look[0] else HEIGHT - 128
+    # A reason that no moment in time explains stands in words above it all.
+    words = verdict["verdict"] != "PASS" and not verdict["cause"]
+    shift = 22 if words else 0
+    height = HEIGHT + shift - (0 if look[0] else 128)
     out = svg.Canvas(WIDTH, height, "DMA across a live update: %s" % verdict["verdict"])
     out.rect(0.5, 0.5, WIDTH - 1, height - 1, "card", stroke="edge", rx=12)
     out.text(24, 42, "Frames a running device writes while its kernel is replaced", 20,
              "ink", None, True)
     out.text(24, 66, setting(run.meta), 13, "dim")
     out.text(24, 86, totals(verdict), 13, "dim")
+    if words:
+        out.text(24, 107, shortened(verdict["reasons"][0], RIGHT - 24, 13), 13, "lost", None, True)
     badge(out, verdict)
     axis = Axis(frames.begin, frames.end, run.marks.get("freeze", frames.begin))
-    top, bottom = 172, 400
+    top, bottom = 172 + shift, 400 + shift
     bands(out, axis, verdict, top, bottom + 44)
-    band_labels(out, axis, verdict, 118, top)
+    band_labels(out, axis, verdict, 118 + shift, top)
     axis.ruler(out, top, bottom + 44, 1000 * MS, "seconds after " + zero_name(run))
     curves = cumulative(out, axis, frames, top, bottom)
     strip(out, axis, frames, bottom + 12, 24.0)
     legend(out, bottom + 76, frames)
-    if verdict["cause"]:
-        callout(out, axis, run, verdict["cause"], curves, top, bottom)
+    moment = event(run, verdict)
+    if moment:
+        callout(out, axis, moment, curves, top, bottom)
     if look[0]:
-        magnified(out, run, frames, verdict, look, 544)
+        magnified(out, run, frames, verdict, look, bottom + 144)
     return out.document()

@@ -45,6 +45,9 @@ def facts(run, verdict):
          % (writes["allowed"], len(writes["forbidden"]))),
         ("hardware entry", entry_text(verdict)),
     ]
+    if isinstance(run.meta.get("starved_ms"), (int, float)):
+        found.append(("host", "let the machine wait %s at most for a processor"
+                      % milliseconds(run.meta["starved_ms"])))
     cause = verdict["cause"]
     if cause:
         found.insert(0, ("what did it", "%+.1f ms  %s" % (cause["after_freeze_ms"],

@@ -14,6 +14,8 @@ jobs=$(nproc)
 config="lu"
 wanted="all"
 workspace=""
+# What time limits are multiplied by.
+slow=1
 keep_workspace=0
 build_only=0
 child=""
@@ -84,7 +86,7 @@ fragments()
 	lu) echo "$test_dir/config" ;;
 	lu-off) echo "$test_dir/config" "$test_dir/config.off" ;;
 	debug) echo "$test_dir/config" "$test_dir/config.debug" ;;
-	*) bail_out "unknown configuration $config" ;;
+	*) return 1 ;;
 	esac
 }
 
@@ -139,14 +141,32 @@ logged()
 	shift 2
 
 	echo "# building $what"
-	if ! { "$@" || touch "$log.failed"; } 2>&1 | tee "$log" |
-	     awk 'NR % 100 == 0 { print "# ... " NR " steps done"; fflush() }' ||
-	   [[ -e $log.failed ]]; then
-		rm -f "$log.failed"
+	"$@" > "$log" 2>&1 &
+	child=$!
+	while kill -0 "$child" 2> /dev/null; do
+		sleep 1
+		if (((SECONDS - start) % 20 == 19)); then
+			echo "# ... $(wc -l < "$log") steps done"
+		fi
+	done
+	if ! wait "$child"; then
+		child=""
 		tail -n 20 "$log" | sed 's/^/# /'
 		bail_out "cannot build $what, see $log"
 	fi
+	child=""
 	echo "# $what: $((SECONDS - start)) s"
+}
+
+# Two runs that configure and build in one directory spoil each other's files.
+# The lock is given up before the tests, which only read what is built.
+lock_build()
+{
+	exec 9> "$build_dir/vmtest.lock"
+	if ! flock -n 9; then
+		echo "# waiting for another build in $build_dir"
+		flock 9
+	fi
 }
 
 # Leave .config alone if it would not change: kbuild goes by its time.
@@ -155,7 +175,7 @@ configure_kernel()
 	local requested="$build_dir/vmtest.fragment" new="$build_dir/vmtest.config"
 	local fragment
 
-	fragment=$(fragments)
+	fragment=$(fragments) || bail_out "unknown configuration $config"
 	# shellcheck disable=SC2086
 	merge_fragments $fragment > "$requested"
 	cp "$requested" "$new"
@@ -190,25 +210,30 @@ find_program()
 	bail_out "no program $1 in the selftests ${targets[*]}" >&2
 }
 
-# What an initial RAM disk holds for a list: its programs and nothing more, as a
-# kexec has to read and check it all.
+# What an initial RAM disk holds for a list: its programs, its modules and nothing
+# more, as a kexec has to read and check it all.
 cpio_list()
 {
-	local list=$1 stage="$build_dir/vmtest" program path
+	local list=$1 stage="$build_dir/vmtest" program path list_file
 
 	cat <<END
 dir /dev 0755 0 0
 nod /dev/console 0600 0 0 c 5 1
 dir /tests 0755 0 0
 file /init $stage/init 0755 0 0
-file /tests/$list.list $test_dir/tests/$list.list 0644 0 0
 END
+	for list_file in "$test_dir"/tests/*.list; do
+		echo "file /tests/${list_file##*/} $list_file 0644 0 0"
+	done
 	while read -r program; do
 		path=$(find_program "$program")
 		strip -o "$stage/$program" "$path"
 		echo "file /tests/$program $stage/$program 0755 0 0"
 	done < <(sed -n 's,^[^#|][^|]*|[^|]*|[^|]*|/tests/\([^ ]*\).*,\1,p' \
 		 "$test_dir/tests/$list.list" | sort -u)
+	while read -r program; do
+		echo "file /tests/${program##*/} $build_dir/$program 0644 0 0"
+	done < <(list_setting "$list" module)
 }
 
 make_initrd()
@@ -230,30 +255,29 @@ END
 	mv "$stage/$list.cpio.tmp" "$stage/$list.cpio"
 }
 
-# Run one list. Its output is nested KTAP, or lines for people if the list has a
-# runner of its own.
+# Run one list, which may have a runner of its own. Its output is nested KTAP.
 run_list()
 {
-	local list=$1 runner dir="$workspace/$1" prefix="    " status=0
-	local args=(--kernel "$kernel" --initrd "$build_dir/vmtest/$list.cpio"
-		    --workdir "$dir")
+	local list=$1 dir="$workspace/$1" status=0
+	local runner args=(--kernel "$kernel" --initrd "$build_dir/vmtest/$list.cpio")
 
 	mkdir -p "$dir"
-	runner=$(list_setting "$list" runner)
-	if [[ -n $runner ]]; then
-		args+=(--bindir "$build_dir/kselftest/liveupdate/iommu")
-		prefix="# "
+	read -r -a runner <<< "$(list_setting "$list" runner)"
+	if [[ ${#runner[@]} -gt 0 ]]; then
+		args+=(--out "$dir" --frame-host "$(find_program frame_host)")
 	else
-		runner=run_list.py
-		args+=(--list "$test_dir/tests/$list.list"
-		       --skips "$test_dir/skips/$list")
+		runner=(run_list.py)
+		args+=(--workdir "$dir" --slow "$slow" --list "$test_dir/tests/$list.list"
+		       --skips "$test_dir/skips/$list"
+		       --known "$test_dir/known_failures/$list")
 	fi
 	# In the background, because bash only acts on signals while it waits.
-	python3 "$test_dir/$runner" "${args[@]}" > "$dir/results.log" 2>&1 &
+	python3 "$test_dir/${runner[0]}" "${runner[@]:1}" "${args[@]}" \
+		> "$dir/results.log" 2>&1 &
 	child=$!
 	wait "$child" || status=$?
 	child=""
-	sed "s/^/$prefix/" "$dir/results.log"
+	sed "s/^/    /" "$dir/results.log"
 	return "$status"
 }
 
@@ -272,10 +296,10 @@ test_list()
 	local list=$1 start=$SECONDS
 
 	if ! has_needs "$list"; then
+		echo "# $list: this kernel lacks $(list_setting "$list" needs)"
 		if [[ $wanted == all ]]; then
 			ktap_test_skip "$list"
 		else
-			echo "# this kernel lacks $(list_setting "$list" needs)"
 			ktap_test_fail "$list"
 		fi
 		return
@@ -294,8 +318,8 @@ test_list()
 cleanup()
 {
 	if [[ -n $child ]]; then
-		kill "$child"
-		wait "$child"
+		kill "$child" 2> /dev/null || true
+		wait "$child" || true
 	fi
 	if [[ $keep_workspace -eq 1 ]]; then
 		echo "# workspace: $workspace"
@@ -323,6 +347,9 @@ main()
 		esac
 	done
 
+	if [[ $config == debug ]]; then
+		slow=4
+	fi
 	if [[ $wanted == all ]]; then
 		lists=$(default_lists)
 	else
@@ -351,15 +378,19 @@ main()
 	# shellcheck disable=SC2086
 	[[ $build_only -eq 1 ]] || ktap_set_plan "$(set -- $lists; echo $#)"
 
+	lock_build
 	configure_kernel
-	logged "kernel" "$workspace/kernel.log" kernel_make bzImage headers
+	logged "kernel" "$workspace/kernel.log" kernel_make bzImage modules headers
 	logged "programs" "$workspace/programs.log" build_programs
 	if [[ $build_only -eq 1 ]]; then
 		lists=$(all_lists)
 	fi
 	for list in $lists; do
-		make_initrd "$list"
+		if has_needs "$list"; then
+			make_initrd "$list"
+		fi
 	done
+	exec 9>&-
 	if [[ $build_only -eq 1 ]]; then
 		return
 	fi

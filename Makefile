@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0
+# The front door of the workshop. Kernel Makefiles are not changed here but by patches/.
+
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+# V is the verbosity (V=1) of every target, and the version number of "make series".
+V ?= 0
+CONFIG ?= lu
+J ?= $(shell nproc)
+override BUILD := $(abspath $(or $(BUILD),build))
+export BUILD V
+export LOGS := $(BUILD)/logs
+export PYTHONDONTWRITEBYTECODE := 1
+export KERNEL_CACHE KERNEL_ORG_SHA256
+
+# The compiler's cache and the fixed names make a second build of the same source quick
+# and its result the same.
+export CC := ccache gcc
+export HOSTCC := ccache gcc
+export CCACHE_DIR ?= $(BUILD)/ccache
+export KBUILD_BUILD_TIMESTAMP := Sat Nov 21 00:00:00 UTC 2026
+export KBUILD_BUILD_USER := lu
+export KBUILD_BUILD_HOST := lu
+
+# Our variables are not the kernel's: its make gets none of them.
+MAKEOVERRIDES :=
+
+TOOL := python3 tools/series/series.py
+STEP := python3 tools/series/step.py
+LU := tools/testing/selftests/liveupdate/iommu
+VMTEST := $(BUILD)/linux/$(LU)/vmtest.sh
+OUT := $(BUILD)/out-$(CONFIG)
+REPORT := $(BUILD)/out/report
+
+.PHONY: help setup fetch tree kernel demo test check kunit selftest bisect series save bump \
+	clean distclean
+
+help:      ## print this table (default)
+	@echo "make TARGET [V=1: print the commands]"
+	@sed -n 's/^\([a-z]*\): *\(.*\)## \(.*\)/  \1~\3/p' Makefile | \
+		awk -F'~' '{ printf "%-12s %s\n", $$1, $$2 }'
+
+setup:     ## install what the other targets need (Debian; says what it adds)
+	@# Not through STEP: a bare machine has no python3 yet.
+	@mkdir -p $(LOGS); echo "== setup: the tools that the other targets need"; set -o pipefail; \
+		tools/series/setup.sh 2>&1 | tee $(LOGS)/setup.log || \
+		{ echo "== setup FAILED, the full log is $(LOGS)/setup.log"; exit 1; }
+
+fetch:     ## find or fetch the base kernel's package and verify it [KERNEL_CACHE=dirs]
+	@$(STEP) fetch "fetch: the pinned kernel" -- $(TOOL) fetch
+
+tree:      ## build/linux: the base and one commit per entry [KERNEL_TREE=somebody's git tree]
+	@$(STEP) tree "tree: the base kernel and one commit per entry" -- \
+		$(TOOL) tree $(if $(KERNEL_TREE),--kernel-tree "$(KERNEL_TREE)")
+
+kernel: tree   ## build the kernel, programs and RAM disks [CONFIG=lu|lu-off|debug]
+	@$(STEP) kernel-$(CONFIG) "kernel: CONFIG=$(CONFIG) into $(OUT)" -- \
+		$(VMTEST) -b -c $(CONFIG) -d $(OUT) -j $(J) -w $(BUILD)/logs/kernel-$(CONFIG).d
+
+demo: setup   ## the yardstick: a live update in QEMU, the result and its picture
+	@$(MAKE) kernel
+	@$(STEP) --bare demo "demo: DMA of a running device across a live update" -- \
+		tools/series/demo.sh $(VMTEST) $(OUT) $(BUILD)/out
+
+test: setup   ## everything that CI runs; ends with the counts
+	@python3 tools/series/ci.py
+
+check:     ## the rules: entries, round trip, git am, style, licences, tests of the tools
+	@$(STEP) check "check: entries, style and tools" -- tools/series/check.sh
+
+kunit:     ## KUnit of generic_pt and iommufd under UML, against the recorded baseline
+	@$(STEP) --quiet kunit-build "kunit: build the UML kernel into $(BUILD)/out-uml" -- \
+		tools/series/kunit.py build $(BUILD) $(J)
+	@$(STEP) kunit "kunit: run and compare with tools/series/kunit.expect" -- \
+		tools/series/kunit.py run $(BUILD)
+
+selftest: kernel   ## the kselftests in QEMU [T=list,list] [CONFIG=]
+	@$(STEP) selftest "selftest: boot and judge $(or $(T),every list)" -- \
+		$(VMTEST) -c $(CONFIG) -d $(OUT) -j $(J) -w $(BUILD)/out/selftest $(if $(T),-T $(T))
+
+bisect:    ## every prefix of the series: option on and off, W=1, sparse, boot
+	@$(STEP) bisect "bisect: each prefix of the series builds and boots" -- \
+		tools/series/walk.py --jobs $(J)
+
+series:    ## mail in build/out/series/vN/, proven with git am [V=N] [KERNEL_TREE=]
+	@$(STEP) series "series: mail for git am and git send-email" -- \
+		$(TOOL) mail --version $(if $(filter-out 0,$(V)),$(V),1) \
+		$(if $(KERNEL_TREE),--kernel-tree "$(KERNEL_TREE)")
+
+save:      ## hooks edited in build/linux go back into their entries [P=name]
+	@$(STEP) save "save: edits in build/linux into patches/" -- \
+		$(TOOL) save $(if $(P),--patch "$(P)")
+
+bump:      ## move the series to another base kernel [BASE=a new base.lock]
+	@$(STEP) bump "bump: the series on the kernel of $(or $(BASE),(give BASE=new.lock))" -- \
+		$(TOOL) bump "$(BASE)"
+
+clean:     ## remove what was built; base, tree, download and compiler cache stay
+	@echo "clean: remove $(BUILD)/out* and $(LOGS)"
+	@rm -rf $(BUILD)/out $(BUILD)/out-* $(BUILD)/kernel-tree $(BUILD)/check $(LOGS)
+
+distclean: ## remove build/; refused while build/linux has edits that are not saved
+	@$(TOOL) unsaved
+	@echo "distclean: remove $(BUILD)"
+	@rm -rf $(BUILD)

@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""The machine's own judge: trouble in the kernels' logs, and how QEMU ended.
+
+QEMU is played by a small script here, so that it can be made to fail.
+"""
+
+import os
+import stat
+import sys
+import tempfile
+import textwrap
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../testing/selftests/liveupdate/iommu"))
+
+import run_list  # pylint: disable=wrong-import-position
+import vm  # pylint: disable=wrong-import-position
+
+FIRST = "[    0.000000] Linux version 7.3.4 (lu@lu) (gcc) #1 SMP"
+
+# One headline of each kind, as kernels write them.
+SPLATS = """
+[    2.868543] Kernel panic - not syncing: VFS: Unable to mount root fs on "" or unknown-block(0,0)
+[   12.345678] BUG: KASAN: slab-use-after-free in iommufd_object_remove+0x1a/0x40
+[   12.345678] BUG: kernel NULL pointer dereference, address: 0000000000000008
+[   12.345678] BUG: sleeping function called from invalid context at kernel/locking/mutex.c:591
+[   12.345678] BUG: Bad page state in process init  pfn:12345
+[   12.345678] BUG kmalloc-64 (Not tainted): Poison overwritten
+[   12.345678] watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [iommufd:123]
+[   12.345678] kernel BUG at mm/memfd_luo.c:123!
+[   12.345678] Oops: general protection fault, probably for non-canonical address 0x1: 0000 [#1] SMP
+[   12.345678] Oops: 0002 [#1] SMP PTI
+[   12.345678] WARNING: drivers/iommu/iommu.c:3456 at __iommu_attach_group+0x12/0x80, CPU#0: init/1
+[   12.345678][  T123] WARNING: CPU: 1 PID: 77 at mm/page_alloc.c:4711 __alloc_pages+0x20a/0x2a0
+[   12.345678] WARNING: possible circular locking dependency detected
+[   12.345678] WARNING: suspicious RCU usage
+[   12.345678] WARNING: bad unlock balance detected!
+[   12.345678] rcu: INFO: rcu_preempt self-detected stall on CPU
+[   12.345678] INFO: task luo_kexec:42 blocked for more than 122 seconds.
+[   12.345678] INFO: trying to register non-static key.
+[   12.345678] BUG: MAX_LOCKDEP_ENTRIES too low!
+[   12.345678] kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
+[   12.345678] kmemleak: Cannot allocate a kmemleak_object structure, disabling
+[   12.345678] UBSAN: array-index-out-of-bounds in drivers/iommu/intel/pasid.c:12:3
+[   12.345678] unchecked MSR access error: WRMSR to 0x1a0 (tried to write 0x0)
+[   12.345678] DEBUG_LOCKS_WARN_ON(lock->magic != lock)
+""".strip().splitlines()
+
+# What looks like trouble and is none: fault injection on request, the report of
+# blocked tasks on request, a test program that crashed, ordinary messages.
+QUIET = """
+[    3.121212] FAULT_INJECTION: forcing a failure.
+[    3.121213] name failslab, interval 1, probability 0, space 0, times 1
+[    3.121214] CPU: 0 UID: 0 PID: 57 Comm: iommufd_fail_nt Not tainted 7.3.4 #1 PREEMPT(voluntary)
+[    3.121215] Call Trace:
+[    3.121216]  <TASK>
+[    3.121217]  dump_stack_lvl+0x53/0x70
+[    3.121218]  should_fail_ex+0x1a9/0x1d0
+[    3.121219]  </TASK>
+[    4.000000] sysrq: Show Blocked State
+[    4.000001] task:stuck           state:D stack:0     pid:44    tgid:44    ppid:1
+[    5.000000] traps: iommufd[33] general protection fault ip:401234 sp:7ffc error:0 in iommufd[401000+9000]
+[    5.100000] iommufd[34]: segfault at 0 ip 0000000000401234 sp 00007ffc error 4
+[    6.000000] DMAR: DRHD: handling fault status reg 2
+[    7.000000] INFO: lapic timer not stable
+[    8.000000] Warning: unable to open an initial console.
+[    8.000001] KUNIT: BUG_ON is not triggered here
+[    9.000000] reboot: Power down
+""".strip().splitlines()
+
+
+def timed(lines):
+    return [(number, line) for number, line in enumerate(lines)]
+
+
+class Problems(unittest.TestCase):
+    """Headlines of splats, and nothing but them."""
+
+    def test_each_splat(self):
+        for line in SPLATS:
+            found = vm.problems(timed([FIRST, line]))
+            self.assertEqual(len(found), 1, line)
+            self.assertTrue(found[0].startswith("kernel 1: "), found)
+
+    def test_quiet(self):
+        self.assertEqual(vm.problems(timed([FIRST] + QUIET)), [])
+
+    def test_second_kernel(self):
+        found = vm.problems(timed([FIRST] + QUIET + [FIRST, SPLATS[10]]))
+        self.assertEqual(len(found), 1)
+        self.assertTrue(found[0].startswith("kernel 2: WARNING: drivers/iommu"), found)
+
+
+class FakeQemu(unittest.TestCase):
+    """Runs in which a script plays QEMU; $console and $report are its ports."""
+
+    def setUp(self):
+        self.dir = tempfile.TemporaryDirectory()
+        self.real = vm.QEMU
+        self.machine = None
+
+    def tearDown(self):
+        vm.QEMU = self.real
+        self.dir.cleanup()
+
+    def run_fake(self, body, timeout=20, callbacks=()):
+        path = os.path.join(self.dir.name, "qemu")
+        with open(path, "w", encoding="utf-8") as script:
+            script.write(textwrap.dedent("""\
+                #!/bin/sh
+                for word in "$@"; do
+                    case "$word" in
+                    file,id=console,path=*) console=${word#*path=} ;;
+                    file,id=report,path=*) report=${word#*path=} ;;
+                    esac
+                done
+                """) + textwrap.dedent(body))
+        os.chmod(path, os.stat(path).st_mode | stat.S_IXUSR)
+        vm.QEMU = path
+        self.machine = vm.Vm("kernel", "initrd", os.path.join(self.dir.name, "work"),
+                             timeout=timeout)
+        for channel, callback in callbacks:
+            self.machine.on(channel, callback)
+        return self.machine.run()
+
+    def test_good(self):
+        seen = []
+        before = time.time_ns()
+        result = self.run_fake("""
+            echo "[    0.000000] Linux version 7.3.4" > "$console"
+            printf 'ok 1 a\\r\\nok 2 b\\n' > "$report"
+            """, callbacks=[("report", lambda t_ns, line: seen.append((t_ns, line)))])
+        self.assertEqual(result.problems, [])
+        self.assertEqual(result.status, 0)
+        self.assertEqual([line for _, line in result.report], ["ok 1 a", "ok 2 b"])
+        self.assertEqual(seen, result.report)
+        self.assertTrue(before < result.report[0][0] < time.time_ns())
+        log = vm.read_log(os.path.join(self.dir.name, "work", "report.log"))
+        self.assertEqual(log, result.report)
+
+    def test_line_without_end(self):
+        result = self.run_fake("printf 'torn' > \"$console\"")
+        self.assertEqual([line for _, line in result.console], ["torn"])
+
+    def test_nonzero_exit(self):
+        result = self.run_fake("echo 'no such device' >&2; exit 3")
+        self.assertEqual(result.status, 3)
+        self.assertEqual(result.problems, ["QEMU exited with status 3: no such device"])
+
+    def test_killed(self):
+        result = self.run_fake("kill -SEGV $$")
+        self.assertEqual(result.problems, ["QEMU killed by signal 11 (SIGSEGV)"])
+
+    def test_hang(self):
+        start = time.monotonic()
+        result = self.run_fake("""
+            for i in 1 2 3 4 5 6 7; do echo "line $i" > "$console"; done
+            exec sleep 60 > /dev/null
+            """, timeout=2)
+        self.assertLess(time.monotonic() - start, 30)
+        self.assertTrue(result.timed_out)
+        self.assertEqual(result.problems[0], "no end after 2 s; last console lines:")
+        self.assertEqual([line.strip() for line in result.problems[1:]],
+                         ["line 3", "line 4", "line 5", "line 6", "line 7"])
+
+    def test_splat(self):
+        result = self.run_fake("echo '%s' > \"$console\"" % SPLATS[0].replace('"', ""))
+        self.assertEqual(result.status, 0)
+        self.assertTrue(result.problems[0].startswith("kernel 1: Kernel panic"), result.problems)
+
+    def test_callback_that_fails_leaves_no_process(self):
+        def fail(_t_ns, line):
+            raise RuntimeError(line)
+        with self.assertRaises(RuntimeError):
+            self.run_fake("echo $$ > \"$report\"; exec sleep 60",
+                          callbacks=[("report", fail)])
+        self.assertEqual(self.machine.process.returncode, -9)
+
+
+class Lists(unittest.TestCase):
+    """Lists of tests, as the host reads them."""
+
+    def read(self, text):
+        with tempfile.TemporaryDirectory() as workdir:
+            path = os.path.join(workdir, "some.list")
+            with open(path, "w", encoding="utf-8") as out:
+                out.write(text)
+            return run_list.TestList(path)
+
+    def test_good(self):
+        tests = self.read("# text\n#vm mem=2G\n#vm append=a=1 b\n#vm append=c\n"
+                          "#vm qemu=-device x\na|10|once|/tests/a\nb|20|kexec|/tests/b -x\n")
+        self.assertEqual((tests.name, tests.names), ("some", ["a", "b"]))
+        self.assertEqual(tests.settings, {"mem": "2G", "append": ["a=1", "b", "c"],
+                                          "qemu": ["-device", "x"]})
+        # A kexec test runs in two kernels.
+        self.assertEqual(tests.timeout, 10 + 20 * 2 +
+                         2 * (run_list.BOOT_TIMEOUT_S + run_list.END_TIMEOUT_S))
+
+    def test_broken(self):
+        for text in ("", "# nothing\n", "a|10|once\n", "a|x|once|/tests/a\n",
+                     "#vm colour=red\na|10|once|/tests/a\n"):
+            with self.assertRaises(SystemExit, msg=text):
+                self.read(text)
+
+    def test_power_off_is_seen(self):
+        self.assertTrue(run_list.powered_off(timed(["[    9.0] reboot: Power down"])))
+        self.assertFalse(run_list.powered_off(timed(["[    9.0] reboot: Restarting system"])))
+        self.assertFalse(run_list.powered_off([]))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of yardstick.py without a machine: what is expected, what counts as a
+measurement, and when a run is done again.
+"""
+
+import collections
+import contextlib
+import io
+import os
+import sys
+import tempfile
+import unittest
+from unittest import mock
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../testing/selftests/liveupdate/iommu"))
+
+import yardstick  # pylint: disable=wrong-import-position
+
+Result = collections.namedtuple("Result", "problems report")
+Record = collections.namedtuple("Record", "problems marks")
+Options = collections.namedtuple("Options", "mode topology no_kexec outage fault run append report",
+                                 defaults=("legacy", "root-port", False, 0, False, 0, [], None))
+
+
+class Expectation(unittest.TestCase):
+    def from_file(self, text):
+        with tempfile.NamedTemporaryFile("w") as expect:
+            expect.write(text)
+            expect.flush()
+            with mock.patch.object(yardstick, "EXPECT_FILE", expect.name):
+                return yardstick.expected_verdict(None)
+
+    def test_file(self):
+        self.assertEqual(self.from_file("# comment\nnot-yet\n"), "NOT YET")
+        self.assertEqual(self.from_file("pass\n"), "PASS")
+
+    def test_our_own_file_can_be_read(self):
+        self.assertIn(yardstick.expected_verdict(None), ("PASS", "NOT YET"))
+
+    def test_command_line_wins(self):
+        self.assertEqual(yardstick.expected_verdict("pass"), "PASS")
+
+    def test_anything_else_is_refused(self):
+        for text in ("", "maybe\n", "pass\nnot-yet\n"):
+            with self.assertRaises(SystemExit):
+                self.from_file(text)
+
+
+class Trouble(unittest.TestCase):
+    def trouble(self, *lines, problems=(), recorded=(), marks=("rx_on",)):
+        return yardstick.guest_trouble(Result(list(problems), [(0, line) for line in lines]),
+                                       Record(list(recorded), dict.fromkeys(marks, 1)))
+
+    def test_good_run(self):
+        self.assertEqual(self.trouble("KTAP version 1", "ok 1 dma_continuity"), [])
+
+    def test_guest_tells_why(self):
+        lines = self.trouble("# Bail out! fewer than 200 frames", "not ok 1 dma_continuity")
+        self.assertEqual(lines[0], "# Bail out! fewer than 200 frames")
+
+    def test_bad_runs(self):
+        good = "ok 1 dma_continuity"
+        for lines, more in (((), {}), (("not ok 1 dma_continuity # exit status 1",), {}),
+                            (("Bail out! cannot mount proc",), {}),
+                            ((good,), {"problems": ["kernel 1: BUG: x"]}),
+                            ((good,), {"recorded": ["entry at rx_on: y"]}),
+                            ((good,), {"marks": ()}),
+                            (("ok 1 dma_continuity # SKIP no device",), {"marks": ()})):
+            self.assertTrue(self.trouble(*lines, **more), (lines, more))
+
+
+class Conclusion(unittest.TestCase):
+    def conclude(self, no_kexec, *checks):
+        verdict = {"verdict": "NOT YET" if checks else "PASS", "reasons": ["why"],
+                   "findings": [{"check": check, "text": check} for check in checks]}
+        return yardstick.conclude(Options(no_kexec=no_kexec), verdict)[0]
+
+    def test_run_without_kexec_need_not_be_complete(self):
+        self.assertEqual(self.conclude(True, "complete"), "PASS")
+        self.assertEqual(self.conclude(True, "complete", "lost"), "NOT YET")
+
+    def test_run_with_kexec_must(self):
+        self.assertEqual(self.conclude(False, "complete"), "NOT YET")
+        self.assertEqual(self.conclude(False), "PASS")
+
+
+class Again(unittest.TestCase):
+    def outcome(self, *runs, expected="PASS"):
+        """(good, number of runs) where each is verdict, lines and longest wait."""
+        with mock.patch.object(yardstick, "one_run", side_effect=runs) as one_run, \
+                contextlib.redirect_stdout(io.StringIO()) as self.output:
+            good = yardstick.report_run(1, Options(), "dir", expected)
+        return good, one_run.call_count
+
+    def test_expected_verdict_counts_at_once(self):
+        self.assertEqual(self.outcome(("PASS", [], 100)), (True, 1))
+
+    def test_other_verdict_counts_on_a_quiet_host(self):
+        self.assertEqual(self.outcome(("NOT YET", ["lost"], 5)), (False, 1))
+
+    def test_starved_run_is_repeated(self):
+        self.assertEqual(self.outcome(("NOT YET", ["lost"], 70), ("PASS", [], 5)), (True, 2))
+
+    def test_not_for_ever(self):
+        starved = ("NOT YET", ["lost"], 70)
+        self.assertEqual(self.outcome(starved, starved, starved), (False, 3))
+
+    def test_no_measurement_is_never_good(self):
+        self.assertEqual(self.outcome((None, ["panic"], 5), expected="NOT YET"), (False, 1))
+        self.assertIn("not ok 1 yardstick legacy root-port kexec # no measurement: panic",
+                      self.output.getvalue())
+
+
+class Machine(unittest.TestCase):
+    def test_progress_knows_every_mark(self):
+        self.assertEqual(set(yardstick.PROGRESS), set(yardstick.rundir.MARKS))
+
+    def test_kernel_arguments(self):
+        words = yardstick.kernel_arguments(Options()).split()
+        self.assertEqual(words, ["intel_iommu=on", "vmtest.list=/tests/yardstick.list"])
+        words = yardstick.kernel_arguments(Options(
+            mode="sm-fs", no_kexec=True, outage=5, fault=True, append=["quiet"])).split()
+        self.assertEqual(words, ["intel_iommu=on,sm_on",
+                                 "vmtest.list=/tests/yardstick-once.list",
+                                 "vmtest.args=outage=5,fault", "quiet"])
+
+    def test_device_is_below_its_ports(self):
+        for topology, (bridges, _, _, ports) in yardstick.TOPOLOGY.items():
+            arguments = yardstick.machine_arguments(Options(topology=topology), "/s")
+            self.assertEqual(len(ports), len(bridges))
+            self.assertTrue(arguments[-1].startswith("igb,netdev=n0,bus="), topology)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""make test: every step, each result counted once; ends with the counts alone on a line."""
+
+import os
+import subprocess
+import sys
+import time
+
+import results
+
+# name, what it runs, the step it cannot do without, whether it prints KTAP
+STEPS = (
+    ("setup", ["setup"], None, False),
+    ("tree", ["tree"], "setup", False),
+    ("check", ["check"], "tree", True),
+    ("series", ["series"], "tree", False),
+    ("kernel-lu", ["kernel"], "tree", False),
+    ("selftest", ["selftest"], "kernel-lu", True),
+    ("demo", ["demo"], "kernel-lu", True),
+    ("kunit", ["kunit"], "tree", True),
+    ("bisect", ["bisect"], "kernel-lu", True),
+)
+
+
+def judge(name, log, code, ktap):
+    """The results of a step; one that broke is a failure, whatever it printed before."""
+    ones = []
+    if ktap and os.path.exists(log):
+        with open(log, encoding="utf-8", errors="replace") as file:
+            ones = results.parse(file)
+    if not ktap:
+        ones = [results.One(name, "pass" if code == 0 else "fail", "", 0)]
+    elif code and not any(o.status == "fail" for o in ones):
+        ones.append(results.One("%s ended with status %d" % (name, code), "fail", "", 0))
+    elif not ones:
+        ones.append(results.One("%s gave no result" % name, "fail", "", 0))
+    return ones
+
+
+def summary(passed, failed, skipped):
+    text = "%d passed, %d failed" % (passed, failed)
+    return text + (", %d skipped" % skipped if skipped else "")
+
+
+def main():
+    build = os.environ.get("BUILD") or "build"
+    logs = os.environ.get("LOGS") or os.path.join(build, "logs")
+    total, bad, broken, start, times = [], [], set(), time.monotonic(), []
+    for name, goals, need, ktap in STEPS:
+        begin = time.monotonic()
+        log = os.path.join(logs, name + ".log")
+        if need in broken:
+            print("== %s NOT RUN, because %s failed" % (name, need), flush=True)
+            broken.add(name)
+            ones = [results.One("%s not run" % name, "fail", "", 0)]
+        else:
+            if os.path.exists(log):
+                os.unlink(log)
+            code = subprocess.run(["make"] + goals).returncode
+            ones = judge(name, log, code, ktap)
+            if code and not ktap:
+                broken.add(name)
+        times.append((name, time.monotonic() - begin, results.counts(ones)))
+        total += ones
+        bad += [(name, o) for o in ones if o.status == "fail"]
+    print("\nstep        time   passed failed skipped")
+    for name, spent, (passed, failed, skipped) in times:
+        print("%-10s %2d:%02d  %6d %6d %6d" % (name, spent // 60, spent % 60, passed, failed, skipped))
+    spent = time.monotonic() - start
+    print("in all     %2d:%02d" % (spent // 60, spent % 60))
+    for one in [o for o in total if o.status == "skip"]:
+        print("skipped: %s%s" % (one.name, ": " + one.reason if one.reason else ""))
+    for name, one in bad:
+        print("failed: %s: %s (%s)" % (name, one.name, os.path.relpath(os.path.join(logs, name + ".log"))))
+    print(summary(*results.counts(total)), flush=True)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""make bisect: each prefix of the series builds, with the option on and off, and boots (KTAP).
+
+Per entry: the touched objects with W=1 and sparse give no warning that the base
+does not have; the kernel with live update builds and boots; the touched
+directories build without it. Oldest first and in the same output directories,
+so that each step compiles only what its entry changed and the last kernel is
+the tested one. A commit that passed once is not built again until make clean.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+
+import tree
+from gitio import Stop, say, write_file
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+LU = "tools/testing/selftests/liveupdate/iommu"
+BOOT_LIST = "liveupdate"
+WARNING = re.compile(r"^(\S+\.[ch]):\d+(?::\d+)?: (?:warning|error): (.*)$")
+# What sparse says of a line, less where in the file it is.
+NUMBERS = re.compile(r"\b\d+(:\d+)?\b")
+
+
+class Walk:
+    def __init__(self, shop, jobs):
+        self.shop, self.git, self.jobs = shop, shop.git, jobs
+        self.on = os.path.join(shop.build, "out-lu")
+        self.off = os.path.join(shop.build, "out-lu-off-bisect")
+        self.logs = os.path.join(shop.build, "logs", "bisect")
+        self.done = os.path.join(shop.build, "out-bisect")
+        os.makedirs(self.logs, exist_ok=True)
+        os.makedirs(self.done, exist_ok=True)
+        self.number, self.failed = 0, 0
+
+    def make(self, label, out, *goals, keep_going=False):
+        """(status, output) of the kernel's make."""
+        command = ["make", "-s", "-C", self.shop.path, "O=" + out, "-j%d" % self.jobs,
+                   "CC=" + os.environ.get("CC", "gcc"), "HOSTCC=" + os.environ.get("HOSTCC", "gcc")]
+        command += (["-k"] if keep_going else []) + list(goals)
+        log = os.path.join(self.logs, label.replace("/", "-") + ".log")
+        with open(log, "w", encoding="utf-8") as file:
+            status = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT,
+                                    stdin=subprocess.DEVNULL, env=dict(os.environ, V="0")).returncode
+        with open(log, encoding="utf-8", errors="replace") as file:
+            return status, file.read()
+
+    def result(self, name, problems):
+        self.number += 1
+        for line in problems[:15]:
+            say("# " + line)
+        say("%s %d bisect.%s" % ("not ok" if problems else "ok", self.number, name))
+        self.failed += bool(problems)
+        return not problems
+
+    def goto(self, commit):
+        """Work tree and a detached HEAD at a commit; make tree and make save find their way back."""
+        write_file(self.shop.state("walk"), "make bisect is under way\n")
+        tree.switch(self.shop, self.git.ref("HEAD"), commit)
+        self.git.raw("update-ref", "--no-deref", "HEAD", commit)
+
+    def configure(self, out, extra):
+        """The tested kernel's configuration, as far as this prefix knows its options."""
+        os.makedirs(out, exist_ok=True)
+        with open(os.path.join(self.shop.build, "out-lu", "bisect.config"), encoding="utf-8") as file:
+            write_file(os.path.join(out, ".config"), file.read() + extra)
+        status, text = self.make("config", out, "olddefconfig")
+        if status:
+            raise Stop("olddefconfig failed: " + text.strip()[-300:])
+
+    def lost(self, out, extra):
+        with open(os.path.join(out, ".config"), encoding="utf-8") as file:
+            have = file.read().split("\n")
+        return ["lost option: " + l for l in extra.split("\n")
+                if re.match(r"^CONFIG_\w+=[ym]|^# CONFIG_\w+ is not set", l) and l not in have
+                and (l.startswith("CONFIG_") or l.split()[1] + "=y" in have)]
+
+    def warnings(self, label, files, touched):
+        """(status, {(file, message): count}) of W=1 and sparse on the objects of files."""
+        goals = [f[:-2] + ".o" for f in files]
+        status, text = self.make(label, self.on, "W=1", "C=2", *goals, keep_going=True)
+        return status, count_warnings(text, self.shop.path, touched), text
+
+    def boot(self, label):
+        """Boot the kernel that was just built with the small list of the selftests."""
+        folder = os.path.join(self.logs, label)
+        subprocess.run(["rm", "-rf", folder], check=True)
+        os.makedirs(folder)
+        done = subprocess.run(
+            [sys.executable, "-B", os.path.join(ROOT, LU, "run_list.py"),
+             "--kernel", os.path.join(self.on, "arch/x86/boot/bzImage"),
+             "--initrd", os.path.join(self.on, "vmtest", BOOT_LIST + ".cpio"),
+             "--list", os.path.join(ROOT, LU, "tests", BOOT_LIST + ".list"),
+             "--skips", os.path.join(ROOT, LU, "skips", BOOT_LIST), "--workdir", folder],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        if done.returncode:
+            return ["it does not boot cleanly, logs in %s" % folder] + [
+                l for l in done.stdout.split("\n") if "not ok" in l or l.startswith("# ")][-10:]
+        return []
+
+
+def count_warnings(text, kernel, touched):
+    """{(file, message): count} of the warnings in the series' files, wherever make stands."""
+    found = {}
+    for line in text.split("\n"):
+        match = WARNING.match(line.strip())
+        if not match:
+            continue
+        path = match.group(1)
+        for prefix in (kernel + "/", "../linux/", "./"):
+            if path.startswith(prefix):
+                path = path[len(prefix):]
+        if path in touched:
+            key = (path, NUMBERS.sub("N", match.group(2)))
+            found[key] = found.get(key, 0) + 1
+    return found
+
+
+def errors(status, text):
+    if not status:
+        return []
+    found = [l.strip() for l in text.split("\n") if re.search(r"error|Error|undefined", l)]
+    return found[-10:] or ["make failed with status %d" % status]
+
+
+def sources(paths):
+    return sorted(p for p in paths if p.endswith(".c") and not p.startswith(("tools/", "Documentation/", "samples/")))
+
+
+def kernel_paths(paths):
+    return [p for p in paths if not p.startswith(("tools/", "Documentation/")) and p != "MAINTAINERS"]
+
+
+def run(walk, items, made):
+    git, base = walk.git, walk.git.text("rev-parse", made[0] + "^")
+    paths = {c: git.lines("diff-tree", "-r", "--no-commit-id", "--name-only", c) for c in made}
+    touched = {p for c in made for p in paths[c]}
+    whole = sources(touched)
+    directories = sorted({os.path.dirname(p) + "/" for p in whole if "/tests/" not in p} | {"mm/"})
+    with open(os.path.join(walk.shop.root, LU, "config.off"), encoding="utf-8") as file:
+        off = file.read()
+    with open(os.path.join(walk.on, "bisect.config"), encoding="utf-8") as file:
+        tip_config = file.read()
+    todo = [c for c in made if kernel_paths(paths[c])
+            and not os.path.exists(os.path.join(walk.done, c))]
+    known = {}
+    if todo:
+        say("# base: the warnings that the files have without the series")
+        walk.goto(base)
+        walk.configure(walk.on, "")
+        old = [p for p in whole if git.modes(base, [p])]
+        _, known, _ = walk.warnings("base-warnings", old, touched)
+    for item, commit in zip(items, made):
+        if not kernel_paths(paths[commit]):
+            say("# %s: nothing that is built into the kernel" % item.name)
+            continue
+        if commit not in todo:
+            for part in ("warnings", "on", "boot", "off"):
+                walk.result("%s.%s" % (item.name, part), [])
+            say("# %s: commit %s passed before" % (item.name, commit[:12]))
+            continue
+        walk.goto(commit)
+        walk.configure(walk.on, "")
+        good = prefix(walk, item.name, sources(paths[commit]), touched, known)
+        walk.configure(walk.off, off)
+        status, text = walk.make(item.name + "-off", walk.off, "prepare", *directories)
+        good &= walk.result(item.name + ".off", walk.lost(walk.off, off) + errors(status, text))
+        if good:
+            write_file(os.path.join(walk.done, commit), item.name + "\n")
+    walk.goto(made[-1])
+    write_file(os.path.join(walk.on, ".config"), tip_config)
+    status, text = walk.make("tip", walk.on, "olddefconfig", "bzImage")
+    walk.result("tip-is-the-tested-kernel", errors(status, text))
+
+
+def prefix(walk, name, files, touched, known):
+    """One prefix with the option on: warnings, build, boot."""
+    problems = []
+    if files:
+        status, found, text = walk.warnings(name + "-warnings", files, touched)
+        problems = errors(status, text)
+        problems += ["%s: %s" % k for k, count in sorted(found.items()) if count > known.get(k, 0)]
+    good = walk.result(name + ".warnings", problems)
+    status, text = walk.make(name + "-on", walk.on, "bzImage")
+    built = walk.result(name + ".on", errors(status, text))
+    booted = walk.result(name + ".boot", walk.boot(name) if built else ["not built"])
+    return good and built and booted
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    args = parser.parse_args()
+    shop = tree.Shop(ROOT, os.environ.get("BUILD") or os.path.join(ROOT, "build"))
+    made = tree.make(shop)
+    tree.refuse_unsaved(shop)
+    walk = Walk(shop, args.jobs)
+    config = os.path.join(walk.on, ".config")
+    if not os.path.exists(os.path.join(walk.on, "vmtest", BOOT_LIST + ".cpio")):
+        raise Stop("%s has no kernel and RAM disks: make kernel first" % walk.on)
+    with open(config, encoding="utf-8") as file:
+        write_file(os.path.join(walk.on, "bisect.config"), file.read())
+    items = shop.store.entries()
+    built = sum(1 for c in made if kernel_paths(shop.git.lines("diff-tree", "-r", "--no-commit-id",
+                                                               "--name-only", c)))
+    say("KTAP version 1\n1..%d" % (4 * built + 1))
+    try:
+        run(walk, items, made)
+    finally:
+        tree.leave_walk(shop)
+    return 1 if walk.failed else 0
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    try:
+        sys.exit(main())
+    except Stop as stop:
+        print("bisect: %s" % stop, file=sys.stderr)
+        sys.exit(1)
