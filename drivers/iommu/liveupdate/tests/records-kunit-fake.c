@@ -11,7 +11,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
-#include "reader.h"
+#include "../reader.h"
 #include "records-kunit.h"
 
 /* Tests of one module run one after the other. */

@@ -9,7 +9,7 @@
 #include <kunit/test.h>
 #include <linux/xarray.h>
 
-#include "records.h"
+#include "../records.h"
 
 /* Frame numbers of tables that are nowhere, for addresses nobody looks at */
 #define FAKE_TABLES_PFN		(1ULL << 38)
