@@ -53,6 +53,11 @@ VISIBLE_IF_KUNIT void iommu_reading_report(const struct iommu_reading *reading,
 }
 EXPORT_SYMBOL_IF_KUNIT(iommu_reading_report);
 
+static int invalid(struct iommu_reading *reading, const char *why)
+{
+	return iommu_reading_refuse(reading, -EINVAL, why);
+}
+
 /*
  * Find a use for the folio at @phys that has this order. It must be one that the
  * previous kernel preserved, and there must not be another use for it.
@@ -64,8 +69,7 @@ int iommu_reading_use(struct iommu_reading *reading, u64 phys, int order)
 	int kho_order, err;
 
 	if (!phys || iommu_ser_page_flags(phys))
-		return iommu_reading_refuse(reading, -EINVAL,
-					    "address is not aligned");
+		return invalid(reading, "address is not aligned");
 	if (order > 0)
 		last += (1UL << order) - 1;
 	if ((u64)pfn << PAGE_SHIFT != phys || last < pfn ||
@@ -79,8 +83,7 @@ int iommu_reading_use(struct iommu_reading *reading, u64 phys, int order)
 			return iommu_reading_refuse(reading, -ENOENT,
 						    "page is not preserved");
 		if (order >= 0 && kho_order != order)
-			return iommu_reading_refuse(reading, -EINVAL,
-						    "preserved with another order");
+			return invalid(reading, "preserved with another order");
 	}
 
 	err = xa_insert(&reading->used, pfn, xa_mk_value(1), GFP_KERNEL);
@@ -111,13 +114,11 @@ static int read_places(struct iommu_reading *reading,
 		reading->id = id;
 		if (!*record) {
 			if (memchr_inv(record, 0, info->size))
-				return iommu_reading_refuse(reading, -EINVAL,
-							    "free place is not zero");
+				return invalid(reading, "free place is not zero");
 			continue;
 		}
 		if (*record != id)
-			return iommu_reading_refuse(reading, -EINVAL,
-						    "record is not in its place");
+			return invalid(reading, "record is not in its place");
 		err = iommu_record_check(kind, record, &reading->why);
 		if (err)
 			return err;
@@ -126,11 +127,9 @@ static int read_places(struct iommu_reading *reading,
 
 	reading->id = 0;
 	if (page->nr_records != nr_records)
-		return iommu_reading_refuse(reading, -EINVAL,
-					    "wrong number of records in a page");
+		return invalid(reading, "wrong number of records in a page");
 	if (!rest_is_zero(page, iommu_record_at(page, kind, info->per_page)))
-		return iommu_reading_refuse(reading, -EINVAL,
-					    "rest of a page is not zero");
+		return invalid(reading, "rest of a page is not zero");
 	return 0;
 }
 
@@ -144,15 +143,12 @@ static int read_list(struct iommu_reading *reading, unsigned int kind)
 	int err;
 
 	reading->where = info->name;
-	reading->id = 0;
 	if (list->nr_pages > DIV_ROUND_UP(info->max, info->per_page) ||
 	    list->nr_records > info->max)
-		return iommu_reading_refuse(reading, -EINVAL,
-					    "too many records");
+		return invalid(reading, "too many records");
 	if (!list->nr_pages) {
 		if (list->first || list->nr_records)
-			return iommu_reading_refuse(reading, -EINVAL,
-						    "list without pages");
+			return invalid(reading, "list without pages");
 		return 0;
 	}
 
@@ -169,14 +165,11 @@ static int read_list(struct iommu_reading *reading, unsigned int kind)
 
 		page = phys_to_virt(phys);
 		if (page->kind != kind)
-			return iommu_reading_refuse(reading, -EINVAL,
-						    "page of another list");
+			return invalid(reading, "page of another list");
 		if (page->index != i)
-			return iommu_reading_refuse(reading, -EINVAL,
-						    "page is out of order");
+			return invalid(reading, "page is out of order");
 		if (page->__reserved)
-			return iommu_reading_refuse(reading, -EINVAL,
-						    "reserved bytes are not zero");
+			return invalid(reading, "reserved bytes are not zero");
 		err = read_places(reading, page, kind);
 		if (err)
 			return err;
@@ -187,10 +180,9 @@ static int read_list(struct iommu_reading *reading, unsigned int kind)
 	}
 
 	if (phys)
-		return iommu_reading_refuse(reading, -EINVAL, "list is too long");
+		return invalid(reading, "list is too long");
 	if (nr_records != list->nr_records)
-		return iommu_reading_refuse(reading, -EINVAL,
-					    "wrong number of records");
+		return invalid(reading, "wrong number of records");
 	return 0;
 }
 
@@ -209,11 +201,9 @@ static int read_all(struct iommu_reading *reading, u64 phys)
 		return iommu_reading_refuse(reading, -EOPNOTSUPP,
 					    "unknown version");
 	if (root->__reserved)
-		return iommu_reading_refuse(reading, -EINVAL,
-					    "reserved bytes are not zero");
+		return invalid(reading, "reserved bytes are not zero");
 	if (!rest_is_zero(root, root + 1))
-		return iommu_reading_refuse(reading, -EINVAL,
-					    "rest of a page is not zero");
+		return invalid(reading, "rest of a page is not zero");
 
 	reading->in->root = root;
 	for (unsigned int kind = 0; kind < IOMMU_SER_NR_KINDS; kind++) {
@@ -298,12 +288,9 @@ EXPORT_SYMBOL_IF_KUNIT(iommu_incoming_close);
  */
 void iommu_incoming_free(struct iommu_incoming *in)
 {
-	for (unsigned int kind = 0; kind < IOMMU_SER_NR_KINDS; kind++) {
-		u32 nr_pages = in->root->lists[kind].nr_pages;
-
-		for (u32 i = 0; i < nr_pages; i++)
+	for (unsigned int kind = 0; kind < IOMMU_SER_NR_KINDS; kind++)
+		for (u32 i = 0; i < in->root->lists[kind].nr_pages; i++)
 			iommu_record_page_restore_free(in->pages[kind][i]);
-	}
 	iommu_record_page_restore_free(in->root);
 	iommu_incoming_close(in);
 }

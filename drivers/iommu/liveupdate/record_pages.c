@@ -16,9 +16,12 @@ static struct iommu_ser_page *page_at(u64 phys)
 	return phys ? phys_to_virt(phys) : NULL;
 }
 
-#define for_each_page(page, list)			\
-	for (page = page_at((list)->first); page;	\
-	     page = page_at((page)->next))
+/* The page after @page, the first one after NULL, and NULL after the last one */
+static struct iommu_ser_page *page_after(struct iommu_ser_list *list,
+					 struct iommu_ser_page *page)
+{
+	return page_at(page ? page->next : list->first);
+}
 
 static u32 place_of(struct iommu_ser_page *page, unsigned int kind, u32 *record)
 {
@@ -30,13 +33,13 @@ static u32 *find(struct iommu_ser_list *list, unsigned int kind, u32 id,
 		 struct iommu_ser_page **pagep)
 {
 	u32 per_page = iommu_record_kinds[kind].per_page;
-	struct iommu_ser_page *page;
+	struct iommu_ser_page *page = NULL;
 	u32 *record;
 
 	if (!id)
 		return NULL;
 
-	for_each_page(page, list) {
+	while ((page = page_after(list, page))) {
 		if (page->index != (id - 1) / per_page)
 			continue;
 		record = iommu_record_at(page, kind, (id - 1) % per_page);
@@ -81,13 +84,13 @@ u32 *iommu_ser_list_next(struct iommu_ser_list *list, unsigned int kind,
 static struct iommu_ser_page *grow(struct iommu_ser_list *list,
 				   unsigned int kind)
 {
-	struct iommu_ser_page *page, *new, *last = NULL;
+	struct iommu_ser_page *page = NULL, *last = NULL, *new;
 
 	new = iommu_record_page_alloc();
 	if (IS_ERR(new))
 		return new;
 
-	for_each_page(page, list)
+	while ((page = page_after(list, page)))
 		last = page;
 
 	new->kind = kind;
@@ -113,10 +116,10 @@ static void free_pages_from(struct iommu_ser_list *list, u64 phys)
 /* Give back the pages behind the last record. */
 static void shrink(struct iommu_ser_list *list)
 {
-	struct iommu_ser_page *page, *last_used = NULL;
+	struct iommu_ser_page *page = NULL, *last_used = NULL;
 	u64 phys;
 
-	for_each_page(page, list) {
+	while ((page = page_after(list, page))) {
 		if (page->nr_records)
 			last_used = page;
 	}
@@ -134,9 +137,9 @@ static void shrink(struct iommu_ser_list *list)
 static struct iommu_ser_page *page_with_room(struct iommu_ser_list *list,
 					     unsigned int kind)
 {
-	struct iommu_ser_page *page;
+	struct iommu_ser_page *page = NULL;
 
-	for_each_page(page, list) {
+	while ((page = page_after(list, page))) {
 		if (page->nr_records < iommu_record_kinds[kind].per_page)
 			return page;
 	}

@@ -46,7 +46,7 @@
  * @root: The preserved root
  */
 struct iommu_records {
-	struct mutex lock;
+	struct mutex lock; /* See above */
 	struct iommu_flb_ser *root;
 };
 

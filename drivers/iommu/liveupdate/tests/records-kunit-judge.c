@@ -175,6 +175,7 @@ static const char *judge_device(struct judge *judge,
 				const struct iommu_device_ser *device)
 {
 	const struct iommu_hw_ser *unit;
+	bool same;
 
 	if (device->nr_aliases > 7 || device->__reserved || !device->vendor ||
 	    device->vendor == 0xffff || device->attachment_id < 2 ||
@@ -206,9 +207,10 @@ static const char *judge_device(struct judge *judge,
 
 		if (share_rid(device, other))
 			return "requester id";
-		if (other->unit_id == device->unit_id &&
-		    (other->domain_id == device->domain_id) !=
-			    (other->attachment_id == device->attachment_id))
+		if (other->unit_id != device->unit_id)
+			continue;
+		same = other->domain_id == device->domain_id;
+		if (same != !(other->attachment_id - device->attachment_id))
 			return "attachment id";
 	}
 	return NULL;

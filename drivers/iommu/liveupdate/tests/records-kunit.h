@@ -7,13 +7,14 @@
 #define __IOMMU_LIVEUPDATE_RECORDS_KUNIT_H
 
 #include <kunit/test.h>
+#include <linux/bits.h>
 #include <linux/xarray.h>
 
 #include "../records.h"
 
 /* Frame numbers of tables that are nowhere, for addresses nobody looks at */
-#define FAKE_TABLES_PFN		(1ULL << 38)
-#define FAKE_TABLES_NR		(1ULL << 20)
+#define FAKE_TABLES_PFN		BIT_ULL(38)
+#define FAKE_TABLES_NR		BIT_ULL(20)
 
 /* More looks at memory than a reader needs for any image in these tests */
 #define FAKE_MAX_STEPS		2000

@@ -49,6 +49,7 @@
 #define _LINUX_KHO_ABI_IOMMU_H
 
 #include <asm/page.h>
+#include <linux/bits.h>
 #include <linux/build_bug.h>
 #include <linux/kho/abi/iommu_pt.h>
 #include <linux/stddef.h>
@@ -143,8 +144,8 @@ static_assert(offsetof(struct iommu_ser_page, __reserved) == 20);
 	((PAGE_SIZE - sizeof(struct iommu_ser_page)) / (size))
 
 /* Bits of iommu_intel_ser.rtaddr and .irta that the records rely on */
-#define IOMMU_INTEL_SER_RTADDR_SMT	(1ULL << 10)
-#define IOMMU_INTEL_SER_IRTA_EIME	(1ULL << 11)
+#define IOMMU_INTEL_SER_RTADDR_SMT	BIT_ULL(10)
+#define IOMMU_INTEL_SER_IRTA_EIME	BIT_ULL(11)
 #define IOMMU_INTEL_SER_IRTA_SIZE	0xfULL
 
 /**
