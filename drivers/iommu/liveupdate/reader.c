@@ -86,7 +86,7 @@ int iommu_reading_use(struct iommu_reading *reading, u64 phys, int order)
 			return invalid(reading, "preserved with another order");
 	}
 
-	err = xa_insert(&reading->used, pfn, xa_mk_value(1), GFP_KERNEL);
+	err = iommu_record_insert(&reading->used, pfn, 1);
 	if (err == -EBUSY)
 		return iommu_reading_refuse(reading, -EEXIST,
 					    "page is used twice");
@@ -152,7 +152,7 @@ static int read_list(struct iommu_reading *reading, unsigned int kind)
 		return 0;
 	}
 
-	pages = kvcalloc(list->nr_pages, sizeof(*pages), GFP_KERNEL);
+	pages = iommu_record_calloc(list->nr_pages, sizeof(*pages));
 	if (!pages)
 		return iommu_reading_refuse(reading, -ENOMEM, "no memory");
 	reading->in->pages[kind] = pages;
@@ -220,7 +220,7 @@ static struct iommu_incoming *incoming_open(u64 phys, bool verify)
 	struct iommu_incoming *in;
 	int err;
 
-	in = kzalloc_obj(*in);
+	in = iommu_record_calloc(1, sizeof(*in));
 	if (!in)
 		return ERR_PTR(-ENOMEM);
 
@@ -273,7 +273,7 @@ void iommu_incoming_close(struct iommu_incoming *in)
 	for (unsigned int kind = 0; kind < IOMMU_SER_NR_KINDS; kind++)
 		kvfree(in->pages[kind]);
 	xa_destroy(&in->rids);
-	kfree(in);
+	kvfree(in);
 }
 EXPORT_SYMBOL_IF_KUNIT(iommu_incoming_close);
 

@@ -40,8 +40,7 @@ static int check_unit(struct iommu_reading *reading,
 	int err;
 
 	/* Registers are not memory, but have a place in memory's stead. */
-	err = xa_insert(&reading->used, PHYS_PFN(intel->reg_phys),
-			xa_mk_value(1), GFP_KERNEL);
+	err = iommu_record_insert(&reading->used, PHYS_PFN(intel->reg_phys), 1);
 	if (err == -EBUSY)
 		return iommu_reading_refuse(reading, -EEXIST,
 					    "registers are used twice");
@@ -71,9 +70,10 @@ static int check_rids(struct iommu_reading *reading,
 		u64 mask = 1ULL << bit % 64;
 		int err;
 
-		err = xa_insert(&reading->in->rids,
-				iommu_incoming_rid_key(device->segment, rid),
-				xa_mk_value(device->id), GFP_KERNEL);
+		err = iommu_record_insert(&reading->in->rids,
+					  iommu_incoming_rid_key(device->segment,
+								 rid),
+					  device->id);
 		if (err == -EBUSY)
 			return iommu_reading_refuse(reading, -EEXIST,
 						    "requester id is used twice");
@@ -92,7 +92,7 @@ static int check_rids(struct iommu_reading *reading,
 static int check_same(struct iommu_reading *reading, struct xarray *xa,
 		      unsigned long key, u32 value)
 {
-	int err = xa_insert(xa, key, xa_mk_value(value), GFP_KERNEL);
+	int err = iommu_record_insert(xa, key, value);
 
 	if (err == -EBUSY && xa_load(xa, key) != xa_mk_value(value))
 		return iommu_reading_refuse(reading, -EEXIST,
@@ -225,7 +225,7 @@ int iommu_reading_check(struct iommu_reading *reading)
 
 	nr_places = reading->in->root->lists[IOMMU_SER_UNITS].nr_pages *
 		    iommu_record_kinds[IOMMU_SER_UNITS].per_page;
-	reached = kvcalloc(nr_places + 1, sizeof(*reached), GFP_KERNEL);
+	reached = iommu_record_calloc(nr_places + 1, sizeof(*reached));
 	if (!reached)
 		return iommu_reading_refuse(reading, -ENOMEM, "no memory");
 

@@ -70,13 +70,13 @@ struct iommu_records *iommu_records_create(void)
 	struct iommu_records *records;
 	void *root;
 
-	records = kzalloc_obj(*records);
+	records = iommu_record_calloc(1, sizeof(*records));
 	if (!records)
 		return ERR_PTR(-ENOMEM);
 
 	root = iommu_record_page_alloc();
 	if (IS_ERR(root)) {
-		kfree(records);
+		kvfree(records);
 		return ERR_CAST(root);
 	}
 
@@ -103,7 +103,7 @@ void iommu_records_destroy(struct iommu_records *records)
 	}
 	iommu_record_page_free(records->root);
 	mutex_destroy(&records->lock);
-	kfree(records);
+	kvfree(records);
 }
 EXPORT_SYMBOL_IF_KUNIT(iommu_records_destroy);
 

@@ -11,6 +11,7 @@
 
 struct iommu_incoming;
 struct iommu_records;
+struct xarray;
 
 /**
  * struct iommu_record_kind - What is the same for all records of a kind
@@ -101,6 +102,8 @@ iommu_incoming_find_intel(const struct iommu_incoming *in, u64 reg_phys);
 int iommu_incoming_verify(u64 phys);
 
 /* records_kho.c: all that is known about memory and KHO */
+void *iommu_record_calloc(size_t nr, size_t size);
+int iommu_record_insert(struct xarray *xa, unsigned long key, u32 value);
 void *iommu_record_page_alloc(void);
 void iommu_record_page_free(void *page);
 void iommu_record_page_restore_free(void *page);

@@ -11,8 +11,26 @@
 #include <linux/export.h>
 #include <linux/kexec_handover.h>
 #include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/xarray.h>
 
 #include "records.h"
+
+/* Zeroed memory for the reader's own use, freed with kvfree() */
+void *iommu_record_calloc(size_t nr, size_t size)
+{
+	KUNIT_STATIC_STUB_REDIRECT(iommu_record_calloc, nr, size);
+	return kvcalloc(nr, size, GFP_KERNEL);
+}
+EXPORT_SYMBOL_IF_KUNIT(iommu_record_calloc);
+
+/* As xa_insert() of @value */
+int iommu_record_insert(struct xarray *xa, unsigned long key, u32 value)
+{
+	KUNIT_STATIC_STUB_REDIRECT(iommu_record_insert, xa, key, value);
+	return xa_insert(xa, key, xa_mk_value(value), GFP_KERNEL);
+}
+EXPORT_SYMBOL_IF_KUNIT(iommu_record_insert);
 
 /* A zeroed page that is preserved. May sleep. */
 void *iommu_record_page_alloc(void)

@@ -17,6 +17,8 @@ enum damage_op {
 	DAMAGE_COPY,
 	/* Address of the page that value is the number of */
 	DAMAGE_PAGE,
+	/* Root table of the unit that value is the number of */
+	DAMAGE_TABLE,
 };
 
 struct damage {
@@ -101,6 +103,8 @@ static const struct reader_case reader_cases[] = {
 	{ "list of the root", { ROOT(lists[1].first, DAMAGE_PAGE, SAMPLE_ROOT) },
 	  -EEXIST, "page is used twice" },
 	{ "other list", { ROOT(lists[1].first, DAMAGE_PAGE, SAMPLE_DEVICES) },
+	  -EINVAL, "page of another list" },
+	{ "list is a table", { ROOT(lists[1].first, DAMAGE_TABLE, 0) },
 	  -EINVAL, "page of another list" },
 	{ "page skipped", { ROOT(lists[2].first, DAMAGE_PAGE, SAMPLE_DEVICES_2) },
 	  -EINVAL, "page is out of order" },
@@ -247,6 +251,8 @@ static void damage_do(struct sample *sample, const struct damage *damage)
 
 	if (damage->op == DAMAGE_PAGE) {
 		value = virt_to_phys(sample->pages[value]);
+	} else if (damage->op == DAMAGE_TABLE) {
+		value = sample->units[value].intel.rtaddr;
 	} else if (damage->op == DAMAGE_COPY) {
 		memcpy(place, sample->pages[damage->page] + value,
 		       damage->width);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Memory and KHO for the tests of the records. Pages with records are real, so
- * that they can be looked into. Tables are numbers only.
+ * that they can be looked into, and so are tables that have the same size. Other
+ * tables are numbers only: whoever looks into one crashes.
  */
 
 #include <kunit/static_stub.h>
@@ -10,6 +11,7 @@
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "../reader.h"
 #include "records-kunit.h"
@@ -17,11 +19,28 @@
 /* Tests of one module run one after the other. */
 static struct fake_kho *fake_kho;
 
+static bool fake_fails(void)
+{
+	return ++fake_kho->nr_alloc == fake_kho->fail_at;
+}
+
+static void *fake_calloc(size_t nr, size_t size)
+{
+	return fake_fails() ? NULL : kvcalloc(nr, size, GFP_KERNEL);
+}
+
+static int fake_insert(struct xarray *xa, unsigned long key, u32 value)
+{
+	if (fake_fails())
+		return -ENOMEM;
+	return xa_insert(xa, key, xa_mk_value(value), GFP_KERNEL);
+}
+
 static void *fake_page_alloc(void)
 {
 	void *page;
 
-	if (++fake_kho->nr_alloc == fake_kho->fail_at)
+	if (fake_fails())
 		return ERR_PTR(-ENOMEM);
 	page = (void *)get_zeroed_page(GFP_KERNEL);
 	if (!page)
@@ -82,9 +101,12 @@ struct fake_kho *fake_kho_init(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, fake);
 	xa_init(&fake->preserved);
+	xa_init(&fake->tables);
 	fake->next_table = FAKE_TABLES_PFN + 1;
 	fake->max_steps = FAKE_MAX_STEPS;
 	fake_kho = fake;
+	kunit_activate_static_stub(test, iommu_record_calloc, fake_calloc);
+	kunit_activate_static_stub(test, iommu_record_insert, fake_insert);
 	kunit_activate_static_stub(test, iommu_record_page_alloc,
 				   fake_page_alloc);
 	kunit_activate_static_stub(test, iommu_record_page_free,
@@ -100,19 +122,48 @@ struct fake_kho *fake_kho_init(struct kunit *test)
 
 void fake_kho_exit(struct kunit *test, struct fake_kho *fake)
 {
+	unsigned long pfn;
+	void *table;
+
 	KUNIT_EXPECT_EQ(test, fake->nr_pages, 0);
 	KUNIT_EXPECT_EQ(test, fake->bad_free, 0);
+	xa_for_each(&fake->tables, pfn, table)
+		free_page((unsigned long)table);
+	xa_destroy(&fake->tables);
 	xa_destroy(&fake->preserved);
 }
 
-/* Physical address of a new table that is preserved */
-u64 fake_kho_table(struct kunit *test, struct fake_kho *fake, int order)
+/* Frame number of a table that could be taken for a page with records */
+static u64 fake_small_table(struct kunit *test, struct fake_kho *fake)
+{
+	void *table = (void *)__get_free_page(GFP_KERNEL);
+	u64 pfn;
+
+	KUNIT_ASSERT_NOT_NULL(test, table);
+	memset(table, 0xff, PAGE_SIZE);
+	pfn = PHYS_PFN(virt_to_phys(table));
+	KUNIT_ASSERT_EQ(test, xa_err(xa_store(&fake->tables, pfn, table,
+					      GFP_KERNEL)), 0);
+	return pfn;
+}
+
+static u64 fake_large_table(struct kunit *test, struct fake_kho *fake,
+			    int order)
 {
 	u64 pfn = ALIGN(fake->next_table, 1ULL << order);
 
 	fake->next_table = pfn + (1ULL << order);
 	KUNIT_ASSERT_LT(test, fake->next_table,
 			FAKE_TABLES_PFN + FAKE_TABLES_NR);
+	return pfn;
+}
+
+/* Physical address of a new table that is preserved */
+u64 fake_kho_table(struct kunit *test, struct fake_kho *fake, int order)
+{
+	u64 pfn = order ? fake_large_table(test, fake, order) :
+			  fake_small_table(test, fake);
+
 	KUNIT_ASSERT_EQ(test, xa_err(xa_store(&fake->preserved, pfn,
 					      xa_mk_value(order), GFP_KERNEL)),
 			0);

@@ -77,7 +77,7 @@ static void records_incoming_free(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fake->nr_restored, SAMPLE_NR_PAGES);
 	KUNIT_EXPECT_EQ(test, fake->nr_pages, 0);
 	/* This is what the kexec does with the kernel that leaves. */
-	kfree(sample->records);
+	kvfree(sample->records);
 }
 
 /* Nothing at all is right, too. */
@@ -109,9 +109,11 @@ static void records_fail_nth(struct kunit *test)
 	before = kunit_kmalloc(test, PAGE_SIZE, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, before);
 
-	fake->fail_at = fake->nr_alloc + 1;
-	KUNIT_EXPECT_EQ(test, PTR_ERR(iommu_records_create()), -ENOMEM);
-	KUNIT_EXPECT_EQ(test, fake->nr_pages, 0);
+	for (unsigned int nth = 1; nth <= 2; nth++) {
+		fake->fail_at = fake->nr_alloc + nth;
+		KUNIT_EXPECT_EQ(test, PTR_ERR(iommu_records_create()), -ENOMEM);
+		KUNIT_EXPECT_EQ(test, fake->nr_pages, 0);
+	}
 	records = iommu_records_create();
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, records);
 
@@ -147,6 +149,41 @@ static void records_fail_nth(struct kunit *test)
 							   IOMMU_SER_DEVICES,
 							   i + 1), 0);
 	sample_store_destroy(test, records);
+}
+
+/* Each allocation of the reader fails once, as if it had never been asked. */
+static void records_open_fail_nth(struct kunit *test)
+{
+	struct fake_kho *fake = test->priv;
+	struct sample *sample = sample_create(test, fake);
+	u64 phys = iommu_records_phys(sample->records);
+	struct iommu_incoming *in = ERR_PTR(-ENOMEM);
+	u64 nth = 0, nr_alloc;
+	u8 (*before)[PAGE_SIZE];
+
+	before = kunit_kmalloc(test, SAMPLE_NR_PAGES * PAGE_SIZE, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, before);
+	for (int i = 0; i < SAMPLE_NR_PAGES; i++)
+		memcpy(before[i], sample->pages[i], PAGE_SIZE);
+
+	while (PTR_ERR_OR_ZERO(in) == -ENOMEM && nth < 10000) {
+		nr_alloc = fake->nr_alloc;
+		fake->fail_at = nr_alloc + ++nth;
+		fake->steps = 0;
+		in = iommu_incoming_open(phys);
+	}
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, in);
+	/* This one got along with less, so nothing failed any more. */
+	KUNIT_EXPECT_EQ(test, fake->nr_alloc - nr_alloc, nth - 1);
+	KUNIT_EXPECT_GT(test, nth, SAMPLE_NR_DEVICES);
+	KUNIT_EXPECT_PTR_EQ(test, records_judge(fake, in, phys), NULL);
+	iommu_incoming_close(in);
+
+	KUNIT_EXPECT_EQ(test, fake->nr_restored, 0);
+	KUNIT_EXPECT_EQ(test, fake->nr_pages, SAMPLE_NR_PAGES);
+	for (int i = 0; i < SAMPLE_NR_PAGES; i++)
+		KUNIT_EXPECT_MEMEQ(test, before[i], sample->pages[i], PAGE_SIZE);
+	sample_destroy(test, sample);
 }
 
 /* What the next kernel would refuse is not written in the first place. */
@@ -251,6 +288,7 @@ static struct kunit_case records_cases[] = {
 	KUNIT_CASE(records_incoming_free),
 	KUNIT_CASE(records_empty),
 	KUNIT_CASE(records_fail_nth),
+	KUNIT_CASE(records_open_fail_nth),
 	KUNIT_CASE(records_refuse),
 	KUNIT_CASE(records_too_many),
 	{}

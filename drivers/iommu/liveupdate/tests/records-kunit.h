@@ -12,7 +12,7 @@
 
 #include "../records.h"
 
-/* Frame numbers of tables that are nowhere, for addresses nobody looks at */
+/* Frame numbers of tables that are nowhere */
 #define FAKE_TABLES_PFN		BIT_ULL(38)
 #define FAKE_TABLES_NR		BIT_ULL(20)
 
@@ -22,7 +22,8 @@
 /**
  * struct fake_kho - Memory and KHO as the records see them
  * @preserved: Order of what is preserved, by frame number
- * @next_table: The next table is here
+ * @tables: Tables of one page, by frame number
+ * @next_table: The next table that is larger is here
  * @nr_pages: Number of pages that were allocated and not freed
  * @peak_pages: Highest number of pages there ever was
  * @nr_alloc: Number of calls to allocate
@@ -36,6 +37,7 @@
  */
 struct fake_kho {
 	struct xarray preserved;
+	struct xarray tables;
 	u64 next_table;
 	u64 nr_pages;
 	u64 peak_pages;
