@@ -5,6 +5,7 @@
  */
 
 #include <kunit/test.h>
+#include <linux/kexec_handover.h>
 #include <linux/module.h>
 #include <linux/sizes.h>
 
@@ -209,6 +210,35 @@ static void test_pages_restore_wrong_order(struct kunit *test)
 	kunit_kho_expect_freed(test);
 }
 
+/* KHO itself: it is there and takes the page, or it is not and says so. */
+static void test_pages_real_kho(struct kunit *test)
+{
+	const size_t *size = test->param_value;
+	void *virt = pages_alloc(test, *size);
+	int ret = kho_is_enabled() ? 0 : -EOPNOTSUPP;
+
+	kunit_deactivate_static_stub(test, iommu_kho_preserve);
+	kunit_deactivate_static_stub(test, iommu_kho_unpreserve);
+	kunit_deactivate_static_stub(test, iommu_kho_restore);
+
+	for (int i = 0; i != 2; i++) {
+		KUNIT_EXPECT_EQ(test, iommu_preserve_pages(virt), ret);
+		if (!ret)
+			iommu_unpreserve_pages(virt);
+	}
+	/* It comes from this kernel, where KHO warns about a caller's bug. */
+	kunit_warning_suppress(test) {
+		KUNIT_EXPECT_EQ(test,
+				iommu_restore_pages(virt_to_phys(virt), *size),
+				-ENOENT);
+	}
+	KUNIT_EXPECT_EQ(test, kunit_kho_nr_records(), 0);
+	KUNIT_EXPECT_EQ(test, kunit_kho->nr_preserve, 0);
+	pages_expect_count(test, pages_param_count(test));
+	iommu_free_pages(virt);
+	pages_expect_count(test, 0);
+}
+
 static struct kunit_case pages_test_cases[] = {
 	KUNIT_CASE_PARAM(test_pages_cross, pages_size_gen_params),
 	KUNIT_CASE_PARAM(test_pages_unpreserve, pages_size_gen_params),
@@ -217,6 +247,7 @@ static struct kunit_case pages_test_cases[] = {
 	KUNIT_CASE(test_pages_free_preserved),
 	KUNIT_CASE(test_pages_restore_unknown),
 	KUNIT_CASE(test_pages_restore_wrong_order),
+	KUNIT_CASE_PARAM(test_pages_real_kho, pages_size_gen_params),
 	{},
 };
 

@@ -46,6 +46,7 @@ static void test_liveupdate_restore_reads_nothing(struct kunit *test)
 	void *copies;
 	void *order;
 	size_t pos;
+	int ret;
 
 	lu_map_spread(test);
 	lu_kexec(test);
@@ -59,7 +60,7 @@ static void test_liveupdate_restore_reads_nothing(struct kunit *test)
 		pos += PAGE_SIZE;
 	}
 
-	KUNIT_EXPECT_EQ(test, lu_restore(test, &lu->ser), 0);
+	ret = lu_restore(test, &lu->ser);
 	KUNIT_EXPECT_EQ(test, lu->kho.nr_restore, 0);
 
 	pos = 0;
@@ -71,6 +72,7 @@ static void test_liveupdate_restore_reads_nothing(struct kunit *test)
 		pos += PAGE_SIZE;
 	}
 	kvfree(copies);
+	KUNIT_ASSERT_NO_ERRNO_FN(test, "restore", ret);
 
 	lu_check_maps(test);
 	lu_free(test);
@@ -168,12 +170,32 @@ static void test_liveupdate_immutable(struct kunit *test)
 static void test_liveupdate_deinit_preserved(struct kunit *test)
 {
 	struct lu_priv *lu = test->priv;
+	bool freed = false;
+	unsigned long pfn;
+	void *order;
 
 	lu_map_spread(test);
-	lu->warnings += lu->count.tables;
 	KUNIT_ASSERT_NO_ERRNO_FN(test, "preserve", lu_preserve(test));
+	KUNIT_ASSERT_EQ(test, kunit_kho_nr_records(), lu->count.tables);
+	xa_for_each(&lu->kho.records, pfn, order)
+		folio_get(pfn_folio(pfn));
+
+	lu->warnings += lu->count.tables;
 	pt_iommu_deinit(lu->iommu.iommu);
-	/* The memory is still a table. */
+
+	xa_for_each(&lu->kho.records, pfn, order) {
+		if (folio_ref_count(pfn_folio(pfn)) == 2)
+			folio_put(pfn_folio(pfn));
+		else
+			freed = true;
+	}
+	KUNIT_EXPECT_FALSE(test, freed);
+	if (freed) {
+		/* Nothing can be done with such a table any more. */
+		lu->iommu.iommu->ops = NULL;
+		return;
+	}
+
 	lu_unpreserve(test);
 	lu_check_maps(test);
 }
