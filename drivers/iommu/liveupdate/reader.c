@@ -39,7 +39,6 @@
 #include <linux/export.h>
 #include <linux/io.h>
 #include <linux/mm.h>
-#include <linux/slab.h>
 #include <linux/string.h>
 
 #include "reader.h"
@@ -271,9 +270,9 @@ int iommu_incoming_verify(u64 phys)
 void iommu_incoming_close(struct iommu_incoming *in)
 {
 	for (unsigned int kind = 0; kind < IOMMU_SER_NR_KINDS; kind++)
-		kvfree(in->pages[kind]);
+		iommu_record_free(in->pages[kind]);
 	xa_destroy(&in->rids);
-	kvfree(in);
+	iommu_record_free(in);
 }
 EXPORT_SYMBOL_IF_KUNIT(iommu_incoming_close);
 

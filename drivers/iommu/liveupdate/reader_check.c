@@ -6,7 +6,6 @@
 
 #include <linux/err.h>
 #include <linux/mm.h>
-#include <linux/slab.h>
 #include <linux/string.h>
 
 #include "reader.h"
@@ -232,6 +231,6 @@ int iommu_reading_check(struct iommu_reading *reading)
 	err = check_devices(reading, reached);
 	if (!err)
 		err = check_context_tables(reading, reached);
-	kvfree(reached);
+	iommu_record_free(reached);
 	return err;
 }

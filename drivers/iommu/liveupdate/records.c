@@ -36,7 +36,6 @@
 #include <linux/export.h>
 #include <linux/io.h>
 #include <linux/mutex.h>
-#include <linux/slab.h>
 
 #include "records.h"
 
@@ -76,7 +75,7 @@ struct iommu_records *iommu_records_create(void)
 
 	root = iommu_record_page_alloc();
 	if (IS_ERR(root)) {
-		kvfree(records);
+		iommu_record_free(records);
 		return ERR_CAST(root);
 	}
 
@@ -103,7 +102,7 @@ void iommu_records_destroy(struct iommu_records *records)
 	}
 	iommu_record_page_free(records->root);
 	mutex_destroy(&records->lock);
-	kvfree(records);
+	iommu_record_free(records);
 }
 EXPORT_SYMBOL_IF_KUNIT(iommu_records_destroy);
 

@@ -103,6 +103,7 @@ int iommu_incoming_verify(u64 phys);
 
 /* records_kho.c: all that is known about memory and KHO */
 void *iommu_record_calloc(size_t nr, size_t size);
+void iommu_record_free(void *memory);
 int iommu_record_insert(struct xarray *xa, unsigned long key, u32 value);
 void *iommu_record_page_alloc(void);
 void iommu_record_page_free(void *page);

@@ -16,13 +16,20 @@
 
 #include "records.h"
 
-/* Zeroed memory for the reader's own use, freed with kvfree() */
+/* Zeroed memory that stays in this kernel */
 void *iommu_record_calloc(size_t nr, size_t size)
 {
 	KUNIT_STATIC_STUB_REDIRECT(iommu_record_calloc, nr, size);
 	return kvcalloc(nr, size, GFP_KERNEL);
 }
 EXPORT_SYMBOL_IF_KUNIT(iommu_record_calloc);
+
+void iommu_record_free(void *memory)
+{
+	KUNIT_STATIC_STUB_REDIRECT(iommu_record_free, memory);
+	kvfree(memory);
+}
+EXPORT_SYMBOL_IF_KUNIT(iommu_record_free);
 
 /* As xa_insert() of @value */
 int iommu_record_insert(struct xarray *xa, unsigned long key, u32 value)

@@ -72,11 +72,12 @@ static void mutate_read(struct kunit *test, struct mutate *mutate,
 	struct fake_kho *fake = sample->fake;
 	const char *why = NULL;
 	struct iommu_incoming *in;
-	u64 nr_pages;
+	u64 nr_pages, nr_memory;
 
 	for (int i = 0; i < SAMPLE_NR_PAGES; i++)
 		memcpy(mutate->read[i], sample->pages[i], PAGE_SIZE);
 	nr_pages = fake->nr_pages;
+	nr_memory = fake->nr_memory;
 	fake->steps = 0;
 	fake->why = NULL;
 
@@ -95,6 +96,8 @@ static void mutate_read(struct kunit *test, struct mutate *mutate,
 		KUNIT_FAIL(test, "%s %u: %s", what, detail, why);
 	if (fake->steps > fake->max_steps)
 		KUNIT_FAIL(test, "%s %u: no end", what, detail);
+	if (fake->nr_memory != nr_memory)
+		KUNIT_FAIL(test, "%s %u: memory was leaked", what, detail);
 	if (fake->nr_pages != nr_pages || fake->nr_restored || fake->bad_free)
 		KUNIT_FAIL(test, "%s %u: pages were freed", what, detail);
 

@@ -26,7 +26,16 @@ static bool fake_fails(void)
 
 static void *fake_calloc(size_t nr, size_t size)
 {
-	return fake_fails() ? NULL : kvcalloc(nr, size, GFP_KERNEL);
+	void *memory = fake_fails() ? NULL : kvcalloc(nr, size, GFP_KERNEL);
+
+	fake_kho->nr_memory += !!memory;
+	return memory;
+}
+
+static void fake_free(void *memory)
+{
+	fake_kho->nr_memory -= !!memory;
+	kvfree(memory);
 }
 
 static int fake_insert(struct xarray *xa, unsigned long key, u32 value)
@@ -106,6 +115,7 @@ struct fake_kho *fake_kho_init(struct kunit *test)
 	fake->max_steps = FAKE_MAX_STEPS;
 	fake_kho = fake;
 	kunit_activate_static_stub(test, iommu_record_calloc, fake_calloc);
+	kunit_activate_static_stub(test, iommu_record_free, fake_free);
 	kunit_activate_static_stub(test, iommu_record_insert, fake_insert);
 	kunit_activate_static_stub(test, iommu_record_page_alloc,
 				   fake_page_alloc);
@@ -126,6 +136,7 @@ void fake_kho_exit(struct kunit *test, struct fake_kho *fake)
 	void *table;
 
 	KUNIT_EXPECT_EQ(test, fake->nr_pages, 0);
+	KUNIT_EXPECT_EQ(test, fake->nr_memory, 0);
 	KUNIT_EXPECT_EQ(test, fake->bad_free, 0);
 	xa_for_each(&fake->tables, pfn, table)
 		free_page((unsigned long)table);

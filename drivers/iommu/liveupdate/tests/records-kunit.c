@@ -77,7 +77,7 @@ static void records_incoming_free(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fake->nr_restored, SAMPLE_NR_PAGES);
 	KUNIT_EXPECT_EQ(test, fake->nr_pages, 0);
 	/* This is what the kexec does with the kernel that leaves. */
-	kvfree(sample->records);
+	iommu_record_free(sample->records);
 }
 
 /* Nothing at all is right, too. */

@@ -25,6 +25,7 @@
  * @tables: Tables of one page, by frame number
  * @next_table: The next table that is larger is here
  * @nr_pages: Number of pages that were allocated and not freed
+ * @nr_memory: Number of other allocations that were not freed
  * @peak_pages: Highest number of pages there ever was
  * @nr_alloc: Number of calls to allocate
  * @fail_at: This call to allocate fails, counted from 1; 0 is none
@@ -40,6 +41,7 @@ struct fake_kho {
 	struct xarray tables;
 	u64 next_table;
 	u64 nr_pages;
+	u64 nr_memory;
 	u64 peak_pages;
 	u64 nr_alloc;
 	u64 fail_at;
