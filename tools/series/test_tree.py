@@ -14,6 +14,7 @@ import mail
 import save
 import toy
 import tree
+import walk
 from gitio import Git
 
 
@@ -72,6 +73,12 @@ class Trees(toy.Toy):
         self.run_quiet(tree.make, self.shop)
         self.assertEqual(tree.dirty(self.shop), {})
         self.assertNotIn("note", self.out.getvalue())
+
+    def test_included_source_is_checked_in_its_includer(self):
+        self.edit("build/linux/drivers/core.c", "first hook\n", '#include "new/one.c"\n')
+        self.run_quiet(save.save, self.shop)
+        found = walk.Walk(self.shop, 1).objects("HEAD", ["drivers/new/one.c", "drivers/new/two.c"])
+        self.assertEqual(found, ["drivers/core.c", "drivers/new/two.c"])
 
     def test_interrupted_bisect_is_left(self):
         git, top = self.git(), self.git().ref("HEAD")
