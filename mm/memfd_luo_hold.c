@@ -25,9 +25,11 @@
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/align.h>
 #include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/kexec_handover.h>
+#include <linux/math.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
 #include <linux/pfn.h>
@@ -37,6 +39,21 @@
 
 #include "internal.h"
 #include "memfd_luo_hold.h"
+
+static int memfd_luo_hold_init(struct memfd_luo_hold *hold,
+			       const struct memfd_luo_ser *ser)
+{
+	if (array_size(ser->nr_folios, sizeof(*hold->folios_ser)) >
+	    PFN_PHYS((phys_addr_t)ser->folios.total_pages))
+		return -EINVAL;
+
+	*hold = (struct memfd_luo_hold){
+		.nr_folios = ser->nr_folios,
+		.nr_pages = DIV_ROUND_UP_ULL(ser->size, PAGE_SIZE),
+	};
+
+	return 0;
+}
 
 /**
  * memfd_luo_hold_alloc - Prepare a hold on the folios of a preserved memfd.
@@ -51,17 +68,17 @@
  */
 struct memfd_luo_hold *memfd_luo_hold_alloc(const struct memfd_luo_ser *ser)
 {
-	struct memfd_luo_hold *hold;
+	struct memfd_luo_hold *hold = kzalloc_obj(*hold);
+	int err;
 
-	if (array_size(ser->nr_folios, sizeof(*hold->folios_ser)) >
-	    PFN_PHYS((phys_addr_t)ser->folios.total_pages))
-		return ERR_PTR(-EINVAL);
-
-	hold = kzalloc_obj(*hold);
 	if (!hold)
 		return ERR_PTR(-ENOMEM);
 
-	hold->nr_folios = ser->nr_folios;
+	err = memfd_luo_hold_init(hold, ser);
+	if (err) {
+		kfree(hold);
+		return ERR_PTR(err);
+	}
 
 	return hold;
 }
@@ -89,6 +106,13 @@ int memfd_luo_hold_load(struct memfd_luo_hold *hold,
 	return 0;
 }
 
+/* The page cache has a place for the folio, and inside the file. */
+static bool memfd_luo_hold_fits(const struct memfd_luo_hold *hold, u64 index,
+				unsigned long nr_pages)
+{
+	return IS_ALIGNED(index, nr_pages) && index < hold->nr_pages;
+}
+
 /**
  * memfd_luo_hold_folio - Restore a folio from KHO and pin it.
  * @hold: The hold, loaded.
@@ -97,19 +121,27 @@ int memfd_luo_hold_load(struct memfd_luo_hold *hold,
  * The folio comes with a reference for the caller besides the pin of the hold.
  *
  * Context: May sleep.
- * Return: The folio, or NULL if KHO does not have it.
+ * Return: The folio, or an ERR_PTR():
+ *         -EIO if KHO does not have it.
+ *         -EINVAL if its recorded place is not one for a folio of its size.
  */
 struct folio *memfd_luo_hold_folio(struct memfd_luo_hold *hold, u64 i)
 {
+	const struct memfd_luo_folio_ser *entry = &hold->folios_ser[i];
 	struct folio *folio;
 
 	hold->nr_tried = i + 1;
 
-	folio = kho_restore_folio(PFN_PHYS(hold->folios_ser[i].pfn));
+	folio = kho_restore_folio(PFN_PHYS(entry->pfn));
 	if (!folio || try_grab_folio(folio, 1, FOLL_PIN))
-		return NULL;
+		return ERR_PTR(-EIO);
 
 	hold->nr_held = i + 1;
+
+	if (!memfd_luo_hold_fits(hold, entry->index, folio_nr_pages(folio))) {
+		folio_put(folio);
+		return ERR_PTR(-EINVAL);
+	}
 
 	return folio;
 }
@@ -161,17 +193,27 @@ static void memfd_luo_hold_release(struct memfd_luo_hold *hold)
 void memfd_luo_hold_finish(struct memfd_luo_hold *hold,
 			   const struct memfd_luo_ser *ser)
 {
-	if (!hold && ser->nr_folios) {
-		hold = memfd_luo_hold_alloc(ser);
-		if (IS_ERR(hold)) {
-			pr_warn("%llu folios stay reserved: %pe\n",
-				ser->nr_folios, hold);
-			return;
-		}
-		memfd_luo_hold_load(hold, ser);
+	struct memfd_luo_hold fresh = {};
+	int err;
+
+	if (hold) {
+		if (hold->folios_ser)
+			memfd_luo_hold_release(hold);
+		kfree(hold);
+		return;
 	}
 
-	if (hold && hold->folios_ser)
-		memfd_luo_hold_release(hold);
-	kfree(hold);
+	if (!ser->nr_folios)
+		return;
+
+	err = memfd_luo_hold_init(&fresh, ser);
+	if (err)
+		pr_warn("%llu folios stay reserved: %pe\n", ser->nr_folios,
+			ERR_PTR(err));
+	else if (!memfd_luo_hold_load(&fresh, ser))
+		memfd_luo_hold_release(&fresh);
 }
+
+#ifdef CONFIG_LIVEUPDATE_KUNIT_TEST
+#include "tests/memfd_luo_hold_kunit.c"
+#endif

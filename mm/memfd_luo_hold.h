@@ -11,6 +11,7 @@ struct folio;
  * struct memfd_luo_hold - Ownership of the folios of one preserved memfd.
  * @folios_ser: What the previous kernel recorded, NULL if that is unusable.
  * @nr_folios:  Number of entries in @folios_ser.
+ * @nr_pages:   Size of the file in pages.
  * @nr_tried:   The entries below this one have been restored from KHO. If that
  *              failed for the last of them, its folio is left alone for good.
  * @nr_held:    The hold has a pin on the folios of the entries below this one.
@@ -20,6 +21,7 @@ struct folio;
 struct memfd_luo_hold {
 	struct memfd_luo_folio_ser *folios_ser;
 	u64 nr_folios;
+	u64 nr_pages;
 	u64 nr_tried;
 	u64 nr_held;
 };

@@ -20,7 +20,8 @@
  * held and protects the list of its files. Retrieving a file from within the
  * operation of another nests the mutexes of two files. Nobody takes the mutex
  * of a file without that of its session, so the nesting cannot deadlock with
- * another task, and a file whose mutex is taken is one that waits for itself.
+ * another task, and a file that is still to be retrieved but has its mutex
+ * taken is one that waits for itself.
  */
 
 #include <linux/errno.h>

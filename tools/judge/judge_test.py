@@ -115,8 +115,8 @@ class EveryCheck(Case):
         for name, text in (
                 ("one_frame_lost", "1 of 2515 frames never landed, the first is sequence %d" % seq),
                 ("nothing_landed", "the device wrote no frame at all"),
-                ("refused_then_taken", "refused 1 frames, the first is sequence %d (" % seq),
-                ("hole_in_the_ring", "1 holes in the ring: descriptor "),
+                ("refused_then_taken", "refused 1 frame, the first is sequence %d (" % seq),
+                ("hole_in_the_ring", "1 hole in the ring: descriptor "),
                 ("two_frames_swapped", "holds sequence %d, %d is due" % (seq + 1, seq)),
                 ("bus_numbers_zero", "bus numbers @0x18 <- 0x0 rewrites the bus numbers"),
                 ("belief_differs", "at retrieved the kernel believes in table 0x5a00000")):

@@ -274,6 +274,7 @@ class AllowList(unittest.TestCase):
                                    ("pcie-root-port 00:02.0", 0x4, 0x503),
                                    ("pcie-root-port 00:02.0", 0x18, 0x0),
                                    ("pcie-root-port 00:02.0", 0x19, 0x0),
+                                   ("pcie-root-port 00:02.0", 0x1a, 0x0),
                                    ("pcie-root-port 00:02.0", 0x3e, 0x42),
                                    ("pcie-root-port 00:02.0", 0x64, 0x10)):
             with self.subTest("%s %x %x" % (device, reg, value)), \

@@ -200,6 +200,7 @@ class Labels(unittest.TestCase):
     def test_ticks_are_round_and_inside(self):
         self.assertEqual(labels.ticks(-1.2, 4.9, 8), [-1, 0, 1, 2, 3, 4])
         self.assertEqual(labels.ticks(0, 1837, 5), [0, 500, 1000, 1500])
+        self.assertEqual(labels.ticks(0, 1, 3), [0, 0.5, 1])
         self.assertEqual(labels.ticks(2798, 2949, 12)[0], 2800)
         for span in (1e-3, 0.7, 3, 44, 1e6):
             self.assertTrue(2 <= len(labels.ticks(0, span, 12)) <= 13, span)
@@ -234,6 +235,37 @@ class Screen(Case):
         run.meta["starved_ms"] = 7.5
         self.assertIn("host            let the machine wait 7.5 ms at most for a processor",
                       self.lines(self.write(run))[1])
+
+    def test_the_cause_is_told(self):
+        _, lines = self.lines(os.path.join(RECORDINGS, "stopped"))
+        self.assertIn("what did it     +7.9 ms  igb 01:00.0 COMMAND @0x4 <- 0x103 clears bus"
+                      " mastering", lines)
+        self.assertIn("last landing    +7.8 ms", lines)
+        silent = recording.passing()
+        mutations.nothing_landed(silent)
+        _, lines = self.lines(self.write(silent))
+        self.assertTrue(any(line.startswith("what did it") for line in lines))
+        self.assertFalse(any(line.startswith("last landing") for line in lines))
+        _, lines = self.lines(self.write(recording.passing()))
+        self.assertFalse(any(line.startswith("what did it") for line in lines))
+
+    def entry_line(self, change):
+        run = recording.passing()
+        rows = run.table("entries.csv")
+        run.set_table("entries.csv", change(rows))
+        _, lines = self.lines(self.write(run))
+        return next(line for line in lines if line.startswith("hardware entry"))[16:]
+
+    def test_the_entries_are_told_once_each(self):
+        def spoiled(value):
+            return lambda rows: [row[:2] + ([value] if row[1] == "done" else row[2:3]) + row[3:]
+                                 for row in rows]
+        good = ("table 0x4d71000 domain 5 (from rx_on),"
+                " then table 0x6a13000 domain 7 (from replaced)")
+        self.assertEqual(self.entry_line(lambda rows: rows), good)
+        self.assertEqual(self.entry_line(lambda rows: []), "never read")
+        self.assertEqual(self.entry_line(spoiled("0")), good + ", then not present (from done)")
+        self.assertEqual(self.entry_line(spoiled("")), good + ", then unreadable (from done)")
 
     def test_every_reason_is_shown(self):
         for name, path in self.runs():

@@ -69,8 +69,9 @@ def main():
         print("%-10s %2d:%02d  %6d %6d %6d" % (name, spent // 60, spent % 60, passed, failed, skipped))
     spent = time.monotonic() - start
     print("in all     %2d:%02d" % (spent // 60, spent % 60))
-    for one in [o for o in total if o.status == "skip"]:
-        print("skipped: %s%s" % (one.name, ": " + one.reason if one.reason else ""))
+    skips = ["%s%s" % (o.name, ": " + o.reason if o.reason else "") for o in total if o.status == "skip"]
+    for text in sorted(set(skips)):
+        print("skipped: %s%s" % (text, " (%d times)" % skips.count(text) if skips.count(text) > 1 else ""))
     for name, one in bad:
         print("failed: %s: %s (%s)" % (name, one.name, os.path.relpath(os.path.join(logs, name + ".log"))))
     print(summary(*results.counts(total)), flush=True)

@@ -4,6 +4,8 @@
 import re
 
 LINE = re.compile(r"^( *)(ok|not ok) (\d+)(?: -)?(?: ([^#]*?))?(?:\s*# ?(.*))?$")
+# What the runner of the selftests says of a program that gave results of its own.
+INNER = re.compile(r"^pass:(\d+) fail:(\d+) skip:(\d+) xfail:(\d+)$")
 PLAN = re.compile(r"^( *)1\.\.(\d+)(?:\s*#.*)?$")
 
 
@@ -33,10 +35,23 @@ class Reader:
         inside = [o for o in self.out if o.depth > depth]
         for one in inside:
             one.name, one.depth = name + "." + one.name, depth
+        inner = INNER.match(comment)
+        if inner and not inside:
+            return self.inner(depth, failed, name, [int(n) for n in inner.groups()])
         skip = comment.upper().startswith("SKIP")
         status = "fail" if failed else "skip" if skip else "pass"
         if not inside or (failed and not any(o.status == "fail" for o in inside)):
             self.out.append(One(name, status, comment[4:].strip() if skip else comment, depth))
+
+    def inner(self, depth, failed, name, numbers):
+        """A program's own results, each counted; a known failure is no pass."""
+        ones = []
+        for count, status, reason in zip(numbers, ("pass", "fail", "skip", "skip"),
+                                         ("", "inside", "expected, named in skips/", "known failure")):
+            ones += [One(name, status, reason, depth) for _ in range(count)]
+        if failed and not numbers[1]:
+            ones.append(One(name, "fail", "", depth))
+        self.out += ones or [One(name, "pass", "", depth)]
 
     def line(self, text):
         plan, match = PLAN.match(text), LINE.match(text)

@@ -43,6 +43,8 @@ def main():
     args = options()
     build = args.build or os.environ.get("BUILD") or os.path.join(args.root, "build")
     shop = tree.Shop(args.root, build)
+    if args.command != "path":
+        shop.hold()
     if args.command == "fetch":
         base.fetch(shop.lock, shop.build, shop.root)
     elif args.command == "tree":

@@ -5,6 +5,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import unittest
 
 import base
@@ -87,6 +88,16 @@ class Trees(toy.Toy):
         self.assertEqual((git.ref("HEAD"), git.ref(tree.SERIES)), (top, top))
         self.assertEqual(self.store(), before)
         self.assertEqual(tree.dirty(self.shop), {})
+
+    def test_one_at_a_time(self):
+        first = self.shop
+        first.hold()
+        code = ("import sys; sys.path.insert(0, %r); import tree; s = tree.Shop(%r, %r); s.hold(); print('held')"
+                % (os.path.dirname(os.path.abspath(__file__)), self.root, self.root + "/build"))
+        second = subprocess.Popen([sys.executable, "-B", "-c", code], stdout=subprocess.PIPE, text=True)
+        self.assertIn("wait: another run", second.stdout.readline())
+        first.held.close()
+        self.assertEqual(second.communicate(timeout=10)[0], "held\n")
 
     def test_unsaved_edits_are_not_thrown_away(self):
         self.run_quiet(tree.refuse_unsaved, self.shop)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Entries to commits: the kernel tree with one commit per entry."""
 
+import fcntl
 import os
 
 import base
@@ -20,6 +21,16 @@ class Shop:
         self.store = entries.Store(self.root)
         self.lock = base.Lock(os.path.join(self.root, "patches", "base.lock"))
         self.git = Git(self.path)
+
+    def hold(self):
+        """One at a time in a build directory; the lock ends with the process."""
+        os.makedirs(self.build, exist_ok=True)
+        self.held = open(os.path.join(self.build, "series.lock"), "w", encoding="utf-8")
+        try:
+            fcntl.flock(self.held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            say("wait: another run of the tool is at work in %s" % os.path.relpath(self.build))
+            fcntl.flock(self.held, fcntl.LOCK_EX)
 
     def state(self, name):
         return os.path.join(self.path, ".git", "series-" + name)

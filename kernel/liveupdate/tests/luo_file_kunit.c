@@ -29,6 +29,9 @@ struct luo_file_kunit {
 	/* What a retrieve asks the session for, by its own token. */
 	u64 asks_for[4];
 	int asked_err[4];
+	/* The same for can_finish. */
+	u64 finish_asks_for;
+	int finish_asked_err;
 	int retrieve_err;
 	int foreign_ids;
 	struct kunit *test;
@@ -126,7 +129,17 @@ static int luo_file_kunit_retrieve(struct liveupdate_file_op_args *args)
 
 static bool luo_file_kunit_can_finish(struct liveupdate_file_op_args *args)
 {
-	luo_file_kunit_seen(args, LUO_KUNIT_CAN_FINISH);
+	struct luo_file_kunit *priv = luo_file_kunit_seen(args, LUO_KUNIT_CAN_FINISH);
+	struct file *file;
+
+	if (args->serialized_data || priv->finish_asks_for == LUO_FILE_KUNIT_NONE)
+		return true;
+
+	priv->finish_asked_err = liveupdate_get_file_incoming(args->session,
+							      priv->finish_asks_for,
+							      &file);
+	if (!priv->finish_asked_err)
+		fput(file);
 
 	return true;
 }
@@ -376,9 +389,29 @@ static void luo_file_get_itself(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, file);
 }
 
+/* A file that is there already is no reason to wait for anything. */
+static void luo_file_get_from_can_finish(struct kunit *test)
+{
+	struct luo_file_kunit *priv = test->priv;
+	struct file *file;
+
+	luo_file_kunit_incoming(test, 2);
+	KUNIT_ASSERT_EQ(test, luo_file_kunit_get(test, 0, &file), 0);
+	fput(file);
+
+	priv->finish_asks_for = 1;
+	priv->finish_asked_err = -EIO;
+	priv->asks_for[1] = 0;
+	scoped_guard(mutex, &priv->session.mutex)
+		KUNIT_EXPECT_EQ(test, luo_file_finish(&priv->session.file_set), 0);
+	KUNIT_EXPECT_EQ(test, priv->finish_asked_err, 0);
+	KUNIT_EXPECT_EQ(test, priv->calls[LUO_KUNIT_RETRIEVE], 2);
+}
+
 static int luo_file_kunit_init(struct kunit *test)
 {
 	struct luo_file_kunit *priv;
+	int err;
 
 	if (!liveupdate_enabled())
 		kunit_skip(test, "live update is off");
@@ -390,11 +423,20 @@ static int luo_file_kunit_init(struct kunit *test)
 	memcpy(&priv->fh, &luo_file_kunit_template, sizeof(priv->fh));
 	for (int i = 0; i < ARRAY_SIZE(priv->asks_for); i++)
 		priv->asks_for[i] = LUO_FILE_KUNIT_NONE;
+	priv->finish_asks_for = LUO_FILE_KUNIT_NONE;
 	mutex_init(&priv->session.mutex);
 	luo_file_set_init(&priv->session.file_set);
+
+	err = liveupdate_register_file_handler(&priv->fh);
+	if (err)
+		return err;
 	test->priv = priv;
 
-	return liveupdate_register_file_handler(&priv->fh);
+	/* The incoming files of these tests hold no reference to an FLB. */
+	scoped_guard(rwsem_write, &luo_register_rwlock)
+		luo_flb_unregister_all(&priv->fh);
+
+	return 0;
 }
 
 static void luo_file_kunit_exit(struct kunit *test)
@@ -422,6 +464,7 @@ static struct kunit_case luo_file_kunit_cases[] = {
 	KUNIT_CASE(luo_file_args_incoming),
 	KUNIT_CASE(luo_file_get_nested),
 	KUNIT_CASE(luo_file_get_itself),
+	KUNIT_CASE(luo_file_get_from_can_finish),
 	{}
 };
 

@@ -141,6 +141,38 @@ static void luo_flb_put_no_live_update(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, priv->finished, 0);
 }
 
+/* The new kernel may bind an FLB to more files than the old one did. */
+static void luo_flb_put_after_finish(struct kunit *test)
+{
+	struct luo_flb_kunit *priv = test->priv;
+
+	priv->image.ser[0].count = 1;
+
+	liveupdate_flb_put_incoming(&priv->flb);
+	liveupdate_flb_put_incoming(&priv->flb);
+	KUNIT_EXPECT_EQ(test, luo_flb_kunit_count(priv), 0);
+	KUNIT_EXPECT_EQ(test, priv->finished, 1);
+}
+
+/* Counts that no kernel can have meant. */
+static void luo_flb_bad_counts(struct kunit *test)
+{
+	static const u64 bad[] = { 0, (u64)INT_MAX + 1, U64_MAX };
+	struct luo_flb_kunit *priv = test->priv;
+	void *obj;
+
+	for (int i = 0; i < ARRAY_SIZE(bad); i++) {
+		priv->image.ser[0].count = bad[i];
+		KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(&priv->flb, &obj),
+				-EINVAL);
+	}
+
+	priv->image.ser[0].count = 1;
+	priv->image.hdr.count = LUO_FLB_MAX + 1;
+	KUNIT_EXPECT_EQ(test, liveupdate_flb_get_incoming(&priv->flb, &obj), -EINVAL);
+	KUNIT_EXPECT_EQ(test, priv->retrieved, 0);
+}
+
 /* What could not be retrieved is tried once and never finished. */
 static void luo_flb_put_failed_retrieve(struct kunit *test)
 {
@@ -176,6 +208,8 @@ static int luo_flb_kunit_init(struct kunit *test)
 	strscpy(priv->image.ser[0].name, priv->flb.compatible);
 
 	priv->saved = luo_flb_global.incoming;
+	if (priv->saved.active)
+		kunit_skip(test, "a live update is pending");
 	luo_flb_global.incoming.header_ser = &priv->image.hdr;
 	luo_flb_global.incoming.ser = priv->image.ser;
 	luo_flb_global.incoming.active = true;
@@ -199,6 +233,8 @@ static struct kunit_case luo_flb_kunit_cases[] = {
 	KUNIT_CASE(luo_flb_put_not_handed_over),
 	KUNIT_CASE(luo_flb_put_no_live_update),
 	KUNIT_CASE(luo_flb_put_failed_retrieve),
+	KUNIT_CASE(luo_flb_put_after_finish),
+	KUNIT_CASE(luo_flb_bad_counts),
 	{}
 };
 

@@ -13,6 +13,7 @@ import qemulog
 import rundir
 import stream
 import vm
+from stream import many
 
 # What the IOMMU driver of either kernel prints when DMA or translation fails.
 DMAR = re.compile(r"DRHD: handling fault|\[DMA (Read|Write)|\[INTR-REMAP\]|fault reason"
@@ -60,17 +61,20 @@ def refused(_run, frames):
     bad = [one for one in frames.tries if one.err]
     if not bad:
         return []
-    return ["the transport refused %d frames, the first is sequence %d (errno %d)"
-            % (len(bad), bad[0].seq, bad[0].err)]
+    return ["the transport refused %s, the first is sequence %d (errno %d)"
+            % (many(len(bad), "frame"), bad[0].seq, bad[0].err)]
 
 
 def order(_run, frames):
     """Descriptor i holds sequence first + i."""
-    found = [("%d descriptors break the order, the first: " % len(lines)) + lines[0]
-             for lines in [stream.order_breaks(frames)] if lines]
+    breaks = stream.order_breaks(frames)
+    found = []
+    if breaks:
+        found.append("the order breaks in %s, the first: %s"
+                     % (many(len(breaks), "descriptor"), breaks[0]))
     if frames.strangers:
-        found.append("%d landings carry a sequence that was never sent, the first: %d"
-                     % (len(frames.strangers), frames.strangers[0].seq))
+        found.append("%s of a sequence that was never sent, the first: %d"
+                     % (many(len(frames.strangers), "landing"), frames.strangers[0].seq))
     return found
 
 
@@ -79,8 +83,8 @@ def holes(_run, frames):
     bad = stream.holes(frames)
     if not bad:
         return []
-    return ["%d holes in the ring: descriptor %d is done without the right payload"
-            % (len(bad), bad[0].desc)]
+    return ["%s in the ring: descriptor %d is done without the right payload"
+            % (many(len(bad), "hole"), bad[0].desc)]
 
 
 def latency(run, frames):
@@ -89,12 +93,13 @@ def latency(run, frames):
     found = []
     if bad:
         worst = max(bad, key=lambda one: one.landed - one.sent)
-        found.append("%d frames landed late, the worst %.1f ms after it was sent at %+.1f ms"
-                     % (len(bad), stream.ms(worst.landed - worst.sent),
+        found.append("%s landed late, the worst %.1f ms after it was sent at %+.1f ms"
+                     % (many(len(bad), "frame"), stream.ms(worst.landed - worst.sent),
                         run.since_freeze_ms(worst.sent)))
     early = [one for one in frames.frames if one.landed is not None and one.landed < one.sent]
     if early:
-        found.append("%d frames landed before they were sent: the clocks disagree" % len(early))
+        found.append("%s landed before being sent: the clocks disagree"
+                     % many(len(early), "frame"))
     return found
 
 
@@ -116,19 +121,22 @@ def dmar_lines(run, frames):
 def kernel_faults(run, frames):
     """Neither kernel reports a DMA fault."""
     bad = dmar_lines(run, frames)
-    return ["a kernel reports DMA faults (%d lines): %s" % (len(bad), bad[0].text)] if bad else []
+    return (["a kernel reports DMA faults (%s): %s" % (many(len(bad), "line"), bad[0].text)]
+            if bad else [])
 
 
 def kernel_splats(run, _frames):
     """Neither kernel complains about itself."""
     bad = vm.problems([(line.t, line.text) for line in run.console])
-    return ["a kernel complains (%d reports): %s" % (len(bad), bad[0])] if bad else []
+    return (["a kernel complains (%s): %s" % (many(len(bad), "report"), bad[0])]
+            if bad else [])
 
 
 def qemu_messages(run, frames):
     """QEMU has nothing to say on its standard error."""
     bad = qemulog.faults(run.stderr, frames.begin, frames.end)
-    return ["QEMU complains (%d lines): %s" % (len(bad), bad[0].text)] if bad else []
+    return (["QEMU complains (%s): %s" % (many(len(bad), "line"), bad[0].text)]
+            if bad else [])
 
 
 def trace_faults(run, begin, end):
@@ -163,8 +171,8 @@ def qemu_traces(run, frames):
     counts = {}
     for trace, what in trace_faults(run, frames.begin, frames.end):
         counts.setdefault((trace.name, what), []).append(trace.t)
-    return ["%s, first at %+.1f ms (%s, %d times)"
-            % (what, run.since_freeze_ms(times[0]), name, len(times))
+    return ["%s, first at %+.1f ms (%s of %s)"
+            % (what, run.since_freeze_ms(times[0]), many(len(times), "trace"), name)
             for (name, what), times in counts.items()]
 
 
@@ -174,9 +182,9 @@ def forbidden(run, frames):
     if not bad:
         return []
     worst = next((one for one in bad if one.harm), bad[0])
-    return ["%d forbidden configuration writes, at %+.1f ms %s%s"
-            % (len(bad), run.since_freeze_ms(worst.t), config_writes.describe(worst),
-               " " + worst.harm if worst.harm else "")]
+    return ["%s, at %+.1f ms %s%s"
+            % (many(len(bad), "forbidden configuration write"), run.since_freeze_ms(worst.t),
+               config_writes.describe(worst), " " + worst.harm if worst.harm else "")]
 
 
 def evidence(run, _frames):

@@ -9,6 +9,8 @@ must stay the same until it is replaced, and must then be another one.
 
 import collections
 
+from stream import many
+
 POINTER = 0x000ffffffffff000
 
 # Marks at which a kernel that carries the device can tell what it believes.
@@ -118,8 +120,8 @@ def ring_view(run, frames, phase, view):
         return ["the guest's view of the ring at %s is incomplete: %s" % (phase, error)]
     found = []
     if holes or bad:
-        found.append("at %s the guest finds %d holes and %d wrong frames in the ring"
-                     % (phase, holes, bad))
+        found.append("at %s the guest finds %s and %s in the ring"
+                     % (phase, many(holes, "hole"), many(bad, "wrong frame")))
     # A ring that was given back whole holds no frame to compare.
     if contiguous and seq != frames.first + first:
         found.append("at %s the guest finds sequence %d in descriptor %d, %d is due"

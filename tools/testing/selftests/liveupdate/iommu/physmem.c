@@ -80,7 +80,7 @@ void physmem_pfns(const void *addr, size_t nr_pages, u64 *pfns)
 	}
 }
 
-size_t physmem_free(const u64 *pfns, size_t nr)
+static size_t count_free(const u64 *pfns, size_t nr)
 {
 	int fd = must(open("/proc/kpageflags", O_RDONLY));
 	size_t nr_free = 0;
@@ -124,8 +124,8 @@ static size_t available(void)
 
 size_t physmem_hog(const u64 *pfns, size_t nr)
 {
-	size_t page = getpagesize(), size = available(), nr_hog, hits = 0;
-	u64 *hog, *sorted;
+	size_t page = getpagesize(), size = available(), nr_hog, nr_rest = 0, nr_free;
+	u64 *hog, *rest;
 	char *mem;
 
 	if (size <= HOG_SPARE)
@@ -136,26 +136,27 @@ size_t physmem_hog(const u64 *pfns, size_t nr)
 	mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	hog = calloc(nr_hog, sizeof(*hog));
-	sorted = calloc(nr, sizeof(*sorted));
-	if (mem == MAP_FAILED || !hog || !sorted)
+	rest = calloc(nr, sizeof(*rest));
+	if (mem == MAP_FAILED || !hog || !rest)
 		ksft_exit_fail_msg("no memory to hog %zu bytes\n", size);
-
-	memcpy(sorted, pfns, nr * sizeof(*sorted));
-	qsort(sorted, nr, sizeof(*sorted), compare);
 
 	for (size_t i = 0; i < nr_hog; i++)
 		mem[i * page] = 1;
 	physmem_pfns(mem, nr_hog, hog);
-	for (size_t i = 0; i < nr_hog; i++)
-		hits += !!bsearch(&hog[i], sorted, nr, sizeof(*sorted), compare);
+	qsort(hog, nr_hog, sizeof(*hog), compare);
 
-	ksft_print_msg("took %zu MiB, %zu of %zu frames among it\n", size >> 20,
-		       hits, nr);
-	free(sorted);
+	for (size_t i = 0; i < nr; i++)
+		if (!bsearch(&pfns[i], hog, nr_hog, sizeof(*hog), compare))
+			rest[nr_rest++] = pfns[i];
+	nr_free = count_free(rest, nr_rest);
+
+	ksft_print_msg("took %zu MiB: %zu of %zu frames among it, %zu free\n",
+		       size >> 20, nr - nr_rest, nr, nr_free);
+	free(rest);
 	free(hog);
 	munmap(mem, size);
 
-	return hits;
+	return nr - nr_rest + nr_free;
 }
 
 u64 physmem_vmstat(const char *name)

@@ -19,13 +19,11 @@
  */
 void physmem_pfns(const void *addr, size_t nr_pages, u64 *pfns);
 
-/* How many of the frames the page allocator has on its free lists. */
-size_t physmem_free(const u64 *pfns, size_t nr);
-
 /*
  * Take and touch all memory that can be had, then give it back.
  *
- * Returns how many of the frames @pfns were among it.
+ * Returns how many of the frames @pfns were among it or are free: those which
+ * belong to nobody.
  */
 size_t physmem_hog(const u64 *pfns, size_t nr);
 

@@ -5,6 +5,7 @@
 Lines of a list that start with "#vm " are for us:
     #vm mem=SIZE        memory of the machine (1G)
     #vm append=WORDS    more kernel parameters
+    #vm module=PATH     (vmtest.sh) a kernel module for /tests, by its path in the build
     #vm qemu=WORDS      more arguments of QEMU
 """
 
@@ -47,7 +48,7 @@ class TestList:
                 self.settings["mem"] = value
             elif key in ("append", "qemu"):
                 self.settings[key] += value.split()
-            elif key not in ("needs", "runner"):
+            elif key not in ("module", "needs", "runner"):
                 raise ValueError("unknown setting " + key)
         elif line and not line.startswith("#"):
             fields = line.split("|")

@@ -34,6 +34,11 @@ def ms(ns):
     return ns / 1e6
 
 
+def many(number, noun):
+    """A count with its noun."""
+    return "%d %s%s" % (number, noun, "" if number == 1 else "s")
+
+
 class Stream:
     """The frames of a run, matched with their landings."""
 

@@ -25,10 +25,6 @@ def duration(ns):
     return ("%.0f ms" if ms >= 9.95 else "%.1f ms") % ms
 
 
-def count(number, noun):
-    return "%d %s%s" % (number, noun, "" if number == 1 else "s")
-
-
 def setting(meta):
     """What was measured, in one line."""
     version = re.search(r"\d+(\.\d+)+", str(meta.get("qemu", "")))
@@ -41,7 +37,7 @@ def setting(meta):
 def totals(verdict):
     """What became of the frames, in one line."""
     total = verdict["total"]
-    text = "%s sent, %d landed" % (count(total["sent"], "frame"), total["landed"])
+    text = "%s sent, %d landed" % (stream.many(total["sent"], "frame"), total["landed"])
     if total["in_flight"]:
         text += ", %d in flight at the end" % total["in_flight"]
     lost = total["missing"] + total["refused"]

@@ -3,6 +3,7 @@
 
 import stream
 import timeline_svg
+from stream import many
 from timeline_svg import duration
 
 COLUMNS = ("phase", "begins", "lasts", "sent", "landed", "missing", "refused",
@@ -35,10 +36,10 @@ def facts(run, verdict):
     total, writes = verdict["total"], verdict["config_writes"]
     faults = verdict["faults"]
     found = [
-        ("frame source", "longest pause of its own %s, %d frames in flight at the end"
-         % (milliseconds(total["sender_gap_ms"]), total["in_flight"])),
-        ("ring", "%d holes, %d breaks of the order" % (len(verdict["holes"]),
-                                                      len(verdict["order"]))),
+        ("frame source", "longest pause of its own %s, %s in flight at the end"
+         % (milliseconds(total["sender_gap_ms"]), many(total["in_flight"], "frame"))),
+        ("ring", "%s, %s of the order" % (many(len(verdict["holes"]), "hole"),
+                                          many(len(verdict["order"]), "break"))),
         ("faults", "%d in the kernels' and QEMU's logs and traces" % len(faults) if faults
          else "none in the kernels' and QEMU's logs and traces"),
         ("config writes", "%d allowed, %d forbidden since freeze"
