@@ -26,7 +26,7 @@ def expected(path):
         for number, line in enumerate(file, 1):
             if line.startswith("#") or not line.strip():
                 continue
-            match = re.match(r"^(?:pass (\S+)|skip (\S+): (\S.*))$", line.rstrip("\n"))
+            match = re.match(r"^(?:pass (\S.*)|skip (\S+): (\S.*))$", line.rstrip("\n"))
             if not match:
                 sys.exit("%s:%d: neither 'pass NAME' nor 'skip NAME: reason'" % (path, number))
             found[match.group(1) or match.group(2)] = match.group(3)
