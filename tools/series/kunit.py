@@ -16,7 +16,7 @@ import results
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 EXPECT = os.path.join(HERE, "kunit.expect")
-CONFIG = "drivers/iommu/generic_pt/.kunitconfig"
+CONFIGS = ("drivers/iommu/generic_pt/.kunitconfig", "drivers/iommu/liveupdate/tests/.kunitconfig")
 
 
 def expected(path):
@@ -26,7 +26,7 @@ def expected(path):
         for number, line in enumerate(file, 1):
             if line.startswith("#") or not line.strip():
                 continue
-            match = re.match(r"^(?:pass (\S+)|skip (\S+): (\S.*))$", line.rstrip("\n"))
+            match = re.match(r"^(?:pass (\S.*)|skip (\S+): (\S.*))$", line.rstrip("\n"))
             if not match:
                 sys.exit("%s:%d: neither 'pass NAME' nor 'skip NAME: reason'" % (path, number))
             found[match.group(1) or match.group(2)] = match.group(3)
@@ -86,7 +86,7 @@ def main():
             return report(judge(file, expected(EXPECT)))
     build = os.path.abspath(sys.argv[2])
     if action == "build":
-        child = call(build, "build", "--kunitconfig=" + CONFIG, "--jobs=" + sys.argv[3],
+        child = call(build, "build", *["--kunitconfig=" + c for c in CONFIGS], "--jobs=" + sys.argv[3],
                      "--make_options", "CC=" + os.environ.get("CC", "gcc"),
                      "--make_options", "HOSTCC=" + os.environ.get("HOSTCC", "gcc"))
         for line in child.stdout:
