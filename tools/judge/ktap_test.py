@@ -64,8 +64,8 @@ init: done
 KUNIT_SKIPS = {"kunit/first/with_parameters/large": "a reason"}
 
 
-def judge(text, names=("one", "two"), skips=None, known=None):
-    return ktap.judge(text.splitlines(), list(names), SKIPS if skips is None else skips, known)
+def judge(text, names=("one", "two"), skips=None):
+    return ktap.judge(text.splitlines(), list(names), SKIPS if skips is None else skips)
 
 
 def all_failures(verdict):
@@ -172,40 +172,6 @@ class Inner(unittest.TestCase):
     def test_all_skipped(self):
         text = GOOD.replace("# all is there", "# 1..0 # SKIP no device")
         self.assertIn("unexpected skip: two (no device)", judge(text).tests[1].failures)
-
-
-class Known(unittest.TestCase):
-    """Failures that are there in the base, listed by name."""
-
-    text = (GOOD.replace("# ok 1 fixture.alpha", "# not ok 1 fixture.alpha")
-            .replace("\nok 1 one", "\nnot ok 1 one # exit status 1"))
-    known = {"one/fixture.alpha": "a reason"}
-
-    def test_listed(self):
-        self.assertFalse(judge(self.text).good())
-        verdict = judge(self.text, known=self.known)
-        self.assertEqual(all_failures(verdict), [])
-        self.assertEqual(verdict.tests[0].known, self.known)
-        self.assertEqual(verdict.tests[0].passed, ["one/fixture.gamma"])
-
-    def test_one_more(self):
-        text = self.text.replace("# ok 3 - fixture.gamma", "# not ok 3 - fixture.gamma")
-        self.assertEqual(judge(text, known=self.known).tests[0].failures,
-                         ["fixture.gamma: not ok", "exit status 1"])
-
-    def test_other_end_of_the_test(self):
-        for end in ("exit status 2", "killed by signal 11", "timed out after 20 s"):
-            text = self.text.replace("exit status 1", end)
-            self.assertEqual(judge(text, known=self.known).tests[0].failures, [end])
-
-    def test_fails_no_more(self):
-        verdict = judge(GOOD, known=self.known)
-        self.assertTrue(verdict.good())
-        self.assertEqual(verdict.notes, ["known to fail, but did not: one/fixture.alpha"])
-
-    def test_failure_without_results(self):
-        text = GOOD.replace("\nok 2 two", "\nnot ok 2 two # exit status 1")
-        self.assertFalse(judge(text, known=self.known).good())
 
 
 class Nested(unittest.TestCase):

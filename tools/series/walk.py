@@ -112,8 +112,7 @@ class Walk:
              "--kernel", os.path.join(self.on, "arch/x86/boot/bzImage"),
              "--initrd", os.path.join(self.on, "vmtest", BOOT_LIST + ".cpio"),
              "--list", os.path.join(ROOT, LU, "tests", BOOT_LIST + ".list"),
-             "--skips", os.path.join(ROOT, LU, "skips", BOOT_LIST),
-             "--known", os.path.join(ROOT, LU, "known_failures", BOOT_LIST), "--workdir", folder],
+             "--skips", os.path.join(ROOT, LU, "skips", BOOT_LIST), "--workdir", folder],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         if done.returncode:
             return ["it does not boot cleanly, logs in %s" % folder] + [

@@ -68,15 +68,15 @@ class Document:
             else:
                 yield name, result
 
-    def failures(self, known=(), path=""):
-        """What failed or is malformed here and below, but for known leaves."""
+    def failures(self, path=""):
+        """What failed or is malformed here and below."""
         for error in self.errors:
             yield "%s: %s" % (path, error) if path else error
         for result in self.results:
             name = path + "/" + result.name if path else result.name
-            below = list(result.inner.failures(known, name)) if result.inner else []
+            below = list(result.inner.failures(name)) if result.inner else []
             yield from below
-            if not result.good and not below and name not in known:
+            if not result.good and not below:
                 yield "%s: not ok%s" % (name, ", " + result.directive if result.directive else "")
 
 
@@ -130,24 +130,21 @@ def parse(lines):
 class TestVerdict:
     """One test of a list, with the results inside of it."""
 
-    def __init__(self, name, result, runs, known):
+    def __init__(self, name, result, runs):
         self.name = name
         self.failures = []
         self.passed = []
         self.skipped = {}
-        self.known = {}
         for run in runs:
-            self.add_run(run, known)
+            self.add_run(run)
         if not result.good:
-            # A test whose only failures are known ones fails because of them.
-            if self.failures or not self.known or result.directive != "exit status 1":
-                self.failures.append(result.directive or "not ok")
+            self.failures.append(result.directive or "not ok")
         elif result.skipped():
             self.skipped.setdefault(name, result.directive)
-        elif not (self.passed or self.skipped or self.known or self.failures):
+        elif not (self.passed or self.skipped or self.failures):
             self.passed.append(name)
 
-    def add_run(self, lines, known):
+    def add_run(self, lines):
         document = parse(lines)
         if not document.started():
             # A test without KTAP of its own is judged by its exit code.
@@ -155,16 +152,12 @@ class TestVerdict:
         if document.skip_all is not None and not document.results:
             self.skipped[self.name] = document.skip_all
             return
-        prefix = self.name + "/"
-        self.failures += document.failures({path[len(prefix):] for path in known
-                                            if path.startswith(prefix)})
+        self.failures += document.failures()
         for path, result in document.leaves(self.name):
             if result.skipped():
                 self.skipped[path] = result.directive
             elif result.good:
                 self.passed.append(path)
-            elif path in known:
-                self.known[path] = known[path]
 
     def apply_skips(self, expected):
         """Fail for each skip that is not expected."""
@@ -202,14 +195,13 @@ def read_reasons(path):
     return reasons
 
 
-def judge(report, names, skips=None, known=None):
+def judge(report, names, skips=None):
     """Judge the lines of a report channel.
 
     report: lines as init wrote them, names: the tests of the list in order,
-    skips and known: {test: reason} of the expected skips and known failures.
+    skips: {test: reason} of the expected skips.
     """
     skips = skips or {}
-    known = known or {}
     verdict = Verdict()
     runs = []
     outer = []
@@ -239,7 +231,7 @@ def judge(report, names, skips=None, known=None):
         verdict.failures.append("%d tests planned, but %d in the list"
                                 % (document.plan, len(names)))
     for result, result_runs in zip(document.results, collected):
-        verdict.tests.append(TestVerdict(result.name, result, result_runs, known))
+        verdict.tests.append(TestVerdict(result.name, result, result_runs))
     if not done:
         verdict.failures.append("the guest did not come to its end")
 
@@ -254,7 +246,4 @@ def judge(report, names, skips=None, known=None):
     skipped = {path for test in verdict.tests for path in test.skipped}
     verdict.notes += ["expected to be skipped, but was not: " + name
                       for name in sorted(set(skips) - skipped)]
-    failed = {path for test in verdict.tests for path in test.known}
-    verdict.notes += ["known to fail, but did not: " + name
-                      for name in sorted(set(known) - failed)]
     return verdict

@@ -65,7 +65,7 @@ def powered_off(console):
     return any("reboot: Power down" in line for _, line in console[-5:])
 
 
-def boot(tests, kernel, initrd, workdir, skips=None, known=None, slow=1):
+def boot(tests, kernel, initrd, workdir, skips=None, slow=1):
     """Run a TestList; (VmResult, ktap.Verdict)."""
     append = ["vmtest.list=/tests/%s.list" % tests.name,
               "vmtest.slow=%d" % slow] + tests.settings["append"]
@@ -74,7 +74,7 @@ def boot(tests, kernel, initrd, workdir, skips=None, known=None, slow=1):
                     timeout=tests.timeout * slow)
     result = machine.run()
     report = [line for _, line in result.report]
-    return result, ktap.judge(report, tests.names, skips, known)
+    return result, ktap.judge(report, tests.names, skips)
 
 
 def machine_trouble(result, verdict):
@@ -90,7 +90,7 @@ def results(result, verdict, names):
     yield "KTAP version 1"
     yield "1..%d" % (len(names) + 1)
     tests = {test.name: test for test in verdict.tests}
-    totals = [0, 0, 0, 0]
+    totals = [0, 0, 0]
     for number, name in enumerate(names, 1):
         test = tests.get(name)
         if not test:
@@ -101,11 +101,9 @@ def results(result, verdict, names):
             yield "# %s: %s" % (name, failure)
         for path, reason in test.skipped.items():
             yield "# skipped: %s # %s" % (path, reason)
-        for path, reason in test.known.items():
-            yield "# known failure: %s # %s" % (path, reason)
-        counts = (len(test.passed), len(test.failures), len(test.skipped), len(test.known))
+        counts = (len(test.passed), len(test.failures), len(test.skipped))
         totals = [total + count for total, count in zip(totals, counts)]
-        yield ("%s %d %s # pass:%d fail:%d skip:%d xfail:%d"
+        yield ("%s %d %s # pass:%d fail:%d skip:%d"
                % (("not ok" if test.failures else "ok", number, name) + counts))
     for note in verdict.notes:
         yield "# " + note
@@ -113,7 +111,7 @@ def results(result, verdict, names):
     for line in trouble:
         yield "# " + line
     yield "%s %d machine" % ("not ok" if trouble else "ok", len(names) + 1)
-    yield "# inner: pass:%d fail:%d skip:%d xfail:%d" % tuple(totals)
+    yield "# inner: pass:%d fail:%d skip:%d" % tuple(totals)
 
 
 def good(result, verdict):
@@ -127,15 +125,13 @@ def main():
     parser.add_argument("--workdir", required=True)
     parser.add_argument("--list", required=True, help="the list on the host")
     parser.add_argument("--skips", required=True, help="expected skips, if there are any")
-    parser.add_argument("--known", required=True, help="known failures, if there are any")
     parser.add_argument("--slow", type=int, default=1, help="multiply time limits by this")
     options = parser.parse_args()
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     tests = TestList(options.list)
     result, verdict = boot(tests, options.kernel, options.initrd, options.workdir,
-                           ktap.read_reasons(options.skips), ktap.read_reasons(options.known),
-                           options.slow)
+                           ktap.read_reasons(options.skips), options.slow)
     for line in results(result, verdict, tests.names):
         print(line)
     return 0 if good(result, verdict) else 1

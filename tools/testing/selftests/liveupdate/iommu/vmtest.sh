@@ -268,8 +268,7 @@ run_list()
 	else
 		runner=(run_list.py)
 		args+=(--workdir "$dir" --slow "$slow" --list "$test_dir/tests/$list.list"
-		       --skips "$test_dir/skips/$list"
-		       --known "$test_dir/known_failures/$list")
+		       --skips "$test_dir/skips/$list")
 	fi
 	# In the background, because bash only acts on signals while it waits.
 	python3 "$test_dir/${runner[0]}" "${runner[@]:1}" "${args[@]}" \
