@@ -71,7 +71,7 @@ test: setup   ## everything that CI runs; ends with the counts
 check:     ## the rules: entries, round trip, git am, style, licences, tests of the tools
 	@$(STEP) check "check: entries, style and tools" -- tools/series/check.sh
 
-kunit:     ## KUnit of generic_pt and iommufd under UML, against the recorded baseline
+kunit: tree   ## KUnit of generic_pt and iommufd under UML, against the recorded baseline
 	@$(STEP) --quiet kunit-build "kunit: build the UML kernel into $(BUILD)/out-uml" -- \
 		tools/series/kunit.py build $(BUILD) $(J)
 	@$(STEP) kunit "kunit: run and compare with tools/series/kunit.expect" -- \
@@ -81,7 +81,7 @@ selftest: kernel   ## the kselftests in QEMU [T=list,list] [CONFIG=]
 	@$(STEP) selftest "selftest: boot and judge $(or $(T),every list)" -- \
 		$(VMTEST) -c $(CONFIG) -d $(OUT) -j $(J) -w $(BUILD)/out/selftest $(if $(T),-T $(T))
 
-bisect:    ## every prefix of the series: option on and off, W=1, sparse, boot
+bisect: kernel   ## every prefix of the series: option on and off, W=1, sparse, boot
 	@$(STEP) bisect "bisect: each prefix of the series builds and boots" -- \
 		tools/series/walk.py --jobs $(J)
 

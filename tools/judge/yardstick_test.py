@@ -34,10 +34,18 @@ class Expectation(unittest.TestCase):
 
     def test_file(self):
         self.assertEqual(self.from_file("# comment\nnot-yet\n"), "NOT YET")
+        self.assertEqual(self.from_file("not-yet clears it\n"), "NOT YET (clears it)")
         self.assertEqual(self.from_file("pass\n"), "PASS")
 
     def test_our_own_file_can_be_read(self):
-        self.assertIn(yardstick.expected_verdict(None), ("PASS", "NOT YET"))
+        self.assertRegex(yardstick.expected_verdict(None), r"^(PASS|NOT YET( \(.+\))?)$")
+
+    def test_another_cause_is_not_expected(self):
+        self.assertTrue(yardstick.agrees("NOT YET (a)", "NOT YET (a)"))
+        self.assertTrue(yardstick.agrees("NOT YET (a)", "NOT YET"))
+        for verdict in ("NOT YET (b)", "NOT YET", "PASS", None):
+            self.assertFalse(yardstick.agrees(verdict, "NOT YET (a)"), verdict)
+        self.assertFalse(yardstick.agrees(None, "NOT YET"))
 
     def test_command_line_wins(self):
         self.assertEqual(yardstick.expected_verdict("pass"), "PASS")
@@ -74,6 +82,7 @@ class Trouble(unittest.TestCase):
 class Conclusion(unittest.TestCase):
     def conclude(self, no_kexec, *checks):
         verdict = {"verdict": "NOT YET" if checks else "PASS", "reasons": ["why"],
+                   "cause": {"what": "breaks it"} if "lost" in checks else None,
                    "findings": [{"check": check, "text": check} for check in checks]}
         return yardstick.conclude(Options(no_kexec=no_kexec), verdict)[0]
 
@@ -83,6 +92,7 @@ class Conclusion(unittest.TestCase):
 
     def test_run_with_kexec_must(self):
         self.assertEqual(self.conclude(False, "complete"), "NOT YET")
+        self.assertEqual(self.conclude(False, "lost"), "NOT YET (breaks it)")
         self.assertEqual(self.conclude(False), "PASS")
 
 

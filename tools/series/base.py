@@ -4,6 +4,7 @@
 import configparser
 import errno
 import hashlib
+import http.client
 import lzma
 import os
 import shutil
@@ -141,6 +142,8 @@ def download(url, target, source, pinned, opener=urllib.request.urlopen):
         return True
     except urllib.error.HTTPError as error:
         say("  not there: HTTP %d" % error.code)
+    except http.client.HTTPException as error:
+        raise Stop("truncated download: %s broke off (%s)" % (url, type(error).__name__))
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise Stop("no space left for %s: %d MB needed" % (target, source.size // 1000000))

@@ -15,6 +15,10 @@ import sys
 import results
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../testing/selftests/liveupdate/iommu"))
+
+import vm  # pylint: disable=wrong-import-position
+
 EXPECT = os.path.join(HERE, "kunit.expect")
 CONFIGS = ("drivers/iommu/generic_pt/.kunitconfig", "drivers/iommu/liveupdate/tests/.kunitconfig")
 
@@ -103,8 +107,13 @@ def main():
             tests += bool(results.LINE.match(line))
             if tests and tests % 50 == 0 and results.LINE.match(line):
                 print("# %d results so far" % tests, flush=True)
-    child.wait()
-    return report(judge(lines, expected(EXPECT)))
+    status = child.wait()
+    judged = judge(lines, expected(EXPECT))
+    judged += [("machine", "fail", text)
+               for text in vm.problems([(0, line.rstrip("\n")) for line in lines])]
+    if status and not any(s == "fail" for _, s, _ in judged):
+        judged.append(("machine", "fail", "kunit.py ended with status %d" % status))
+    return report(judged)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 
 import argparse
 import os
+import signal
 import sys
 
 import base
@@ -70,6 +71,8 @@ def main():
 
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
+    # So that what is half done is removed on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         sys.exit(main())
     except Stop as stop:

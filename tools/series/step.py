@@ -20,7 +20,7 @@ import threading
 import time
 
 MATTERS = re.compile(r"(?i)\berror\b|\bfatal\b|^not ok|bail out|\bfailed\b|^series: |undefined reference"
-                     r"|No space left|Traceback|^\S+Error\b|# .*: ")
+                     r"|No space left|Traceback|^\S+Error\b")
 EVERY = 5
 
 
@@ -98,7 +98,7 @@ def main():
         ticker.join()
     spent = int(time.monotonic() - ticker.start_time)
     if status:
-        print("\n".join("  | " + l for l in matters(log)) if quiet else "", flush=True)
+        print("\n".join("  | " + l for l in matters(log)), flush=True)
         print("== %s FAILED after %d:%02d, the full log is %s"
               % (args.name, spent // 60, spent % 60, os.path.relpath(log)), flush=True)
         sys.exit(status if status > 0 else 128 - status)

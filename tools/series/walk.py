@@ -202,7 +202,11 @@ def run(walk, items, made):
     walk.goto(made[-1])
     write_file(os.path.join(walk.on, ".config"), tip_config)
     status, text = walk.make("tip", walk.on, "olddefconfig", "bzImage", "modules")
-    walk.result("tip-is-the-tested-kernel", errors(status, text))
+    problems = errors(status, text)
+    with open(os.path.join(walk.on, ".config"), encoding="utf-8") as file:
+        if file.read() != tip_config:
+            problems.append("its configuration is not the tested kernel's")
+    walk.result("tip-is-the-tested-kernel", problems)
 
 
 def prefix(walk, name, files, touched, known):

@@ -34,7 +34,7 @@ Options:
 	-d)	path to the kernel build directory (default: .lu_iommu_build of the tree)
 	-j)	number of jobs for compilation
 	-c)	lu (default), lu-off (no live update), debug (with KASAN and kmemleak)
-	-T)	lists to run (default: all but those that need a runner of their own)
+	-T)	lists to run (default: all that are not told to stay out)
 	-w)	workspace directory for logs (default: a temporary one)
 	-k)	keep the workspace after success
 	-b)	only build kernel, programs and initial RAM disks
@@ -48,6 +48,7 @@ END
 # The test cannot even start: say why and fail.
 bail_out()
 {
+	keep_workspace=1
 	echo "Bail out! $*"
 	exit "$KSFT_FAIL"
 }
@@ -73,7 +74,7 @@ default_lists()
 	local list
 
 	for list in $(all_lists); do
-		if [[ -z $(list_setting "$list" runner) ]]; then
+		if [[ $(list_setting "$list" default) != no ]]; then
 			echo "$list"
 		fi
 	done

@@ -192,8 +192,8 @@ class Measurement:
         """Returns what is wrong with the run as a measurement."""
         shutil.rmtree(self.outdir, ignore_errors=True)
         os.makedirs(self.outdir)
-        scratch = tempfile.mkdtemp(prefix="yard-")
         memory = tempfile.mkdtemp(prefix="yard-", dir=ram_directory())
+        scratch = tempfile.mkdtemp(prefix="yard-")
         try:
             result = self.boot(scratch, memory)
         except (recorder.SourceError, OSError) as error:
@@ -219,16 +219,30 @@ def expected_verdict(text):
     if text is None:
         with open(EXPECT_FILE, encoding="ascii") as expect:
             text = " ".join(line.strip() for line in expect if not line.startswith("#"))
-    words = {"pass": "PASS", "not-yet": "NOT YET"}
-    if text not in words:
+    word, _, cause = text.partition(" ")
+    if word == "not-yet":
+        return named(judge.NOT_YET, cause)
+    if text != "pass":
         sys.exit("yardstick: expected verdict is %r, neither pass nor not-yet" % text)
-    return words[text]
+    return judge.PASS
+
+
+def named(verdict, cause):
+    """A verdict with what stopped the device, if something did."""
+    return "%s (%s)" % (verdict, cause) if cause else verdict
+
+
+def agrees(verdict, expected):
+    """NOT YET alone is any NOT YET."""
+    return verdict == expected or (
+        expected == judge.NOT_YET and bool(verdict) and verdict.startswith(expected))
 
 
 def conclude(options, verdict):
     """(verdict, reasons). A run without kexec is not blamed for lacking one."""
     if not options.no_kexec:
-        return verdict["verdict"], verdict["reasons"]
+        cause = verdict["cause"]["what"] if verdict["cause"] else ""
+        return named(verdict["verdict"], cause), verdict["reasons"]
     found = [one["text"] for one in verdict["findings"] if one["check"] != "complete"]
     return judge.NOT_YET if found else judge.PASS, found
 
@@ -255,10 +269,10 @@ def report_run(number, options, outdir, expected):
         # The screen of a report tells the reasons by itself.
         for line in [] if options.report and verdict else lines:
             print("# " + line)
-        if verdict == expected or starved_ms < STARVED_MS or attempt == ATTEMPTS:
+        if agrees(verdict, expected) or starved_ms < STARVED_MS or attempt == ATTEMPTS:
             break
         print("# does not count: the host let the machine wait for %.0f ms; again" % starved_ms)
-    good = verdict == expected
+    good = agrees(verdict, expected)
     if verdict is None:
         end = "no measurement: " + lines[0]
     else:
