@@ -18,7 +18,7 @@
 #include <linux/string.h>
 
 #define _PT_SER_H CONCATENATE(ser_, _PT_FMT_H)
-#define PT_SER_H __stringify(_PT_SER_H)
+#define PT_SER_H __stringify(fmt/_PT_SER_H)
 #include PT_SER_H
 
 #include "pt_iter.h"
