@@ -328,7 +328,11 @@ int pt_iommu_restore(struct pt_iommu_table *fmt_table,
 	if (ret)
 		return ret;
 
-	/* What the format made of it must be what was recorded. */
+	/*
+	 * What the format made of it must be what was recorded. The aperture
+	 * is compared although a driver could narrow it after init: nothing
+	 * else notices a lost sign extension.
+	 */
 	if (pt_top_get_level(common) != ser->top_level ||
 	    common->max_vasz_lg2 != ser->vasz_lg2 ||
 	    common->max_oasz_lg2 != ser->oasz_lg2 ||
