@@ -114,9 +114,10 @@ EXPORT_SYMBOL_GPL(iommu_unpreserve_pages);
  * After success the page belongs to the caller, is accounted, and is freed with
  * iommu_free_pages() or iommu_put_pages_list(). Its content is not touched.
  *
- * A page is restored once: KHO forgets it whatever the result. A page with
- * another size than expected is neither accounted nor freed, as nobody knows
- * what it is.
+ * A page is restored once: KHO forgets it even if it has another size than
+ * expected. Such a page is neither accounted nor freed, as nobody knows what it
+ * is. An address that is not aligned and a size of zero are refused before KHO
+ * is asked, and it forgets nothing.
  *
  * Return: 0, -EINVAL if the address or the size is wrong, -ENOENT if the
  * previous kernel did not preserve the page or it was restored before.

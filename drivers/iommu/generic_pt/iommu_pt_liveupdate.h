@@ -290,7 +290,9 @@ static int pt_iommu_init_table(struct pt_iommu_table *fmt_table,
  * nothing has happened to the pages, and pt_iommu_deinit() does nothing.
  *
  * The record is checked by itself and against the rules of the format. That
- * hardware uses this table, and supports it, is for the driver to check.
+ * hardware uses this table, and supports it, is for the driver to check. In
+ * particular, it must compare the level with that of the hardware before it
+ * trusts the record: one level more than an address needs is not refused.
  *
  * Return: 0, -EINVAL if the record is not that of a table of this format,
  * -EOPNOTSUPP if this kernel does not support what it describes.
@@ -326,7 +328,11 @@ int pt_iommu_restore(struct pt_iommu_table *fmt_table,
 	if (ret)
 		return ret;
 
-	/* What the format made of it must be what was recorded. */
+	/*
+	 * What the format made of it must be what was recorded. The aperture
+	 * is compared although a driver could narrow it after init: nothing
+	 * else notices a lost sign extension.
+	 */
 	if (pt_top_get_level(common) != ser->top_level ||
 	    common->max_vasz_lg2 != ser->vasz_lg2 ||
 	    common->max_oasz_lg2 != ser->oasz_lg2 ||

@@ -18,7 +18,7 @@
 #include <linux/string.h>
 
 #define _PT_SER_H CONCATENATE(ser_, _PT_FMT_H)
-#define PT_SER_H __stringify(_PT_SER_H)
+#define PT_SER_H __stringify(fmt/_PT_SER_H)
 #include PT_SER_H
 
 #include "pt_iter.h"
@@ -93,15 +93,16 @@ static inline int pt_ser_check_features(u32 flags)
 }
 
 /*
- * The top table must have more than one entry and hold all addresses. A table
- * that can grow has the addresses of the largest table from the start.
+ * The top table must hold all addresses. It can have a single entry: hardware
+ * may walk one level more than the width of an address needs. A table that can
+ * grow has the addresses of the largest table from the start.
  */
 static inline bool pt_ser_level_ok(const struct pt_iommu_ser *ser)
 {
 	struct pt_state pts = { .level = ser->top_level };
 	unsigned int isz_lg2 = pt_table_item_lg2sz(&pts);
 
-	if (ser->vasz_lg2 > PT_MAX_VA_ADDRESS_LG2 || ser->vasz_lg2 <= isz_lg2)
+	if (ser->vasz_lg2 > PT_MAX_VA_ADDRESS_LG2 || ser->vasz_lg2 < isz_lg2)
 		return false;
 	if (ser->top_level == PT_MAX_TOP_LEVEL ||
 	    (ser->features & PT_IOMMU_SER_F_DYNAMIC_TOP))

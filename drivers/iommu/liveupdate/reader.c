@@ -43,8 +43,7 @@
 
 #include "reader.h"
 
-VISIBLE_IF_KUNIT void iommu_reading_report(const struct iommu_reading *reading,
-					   int err)
+void iommu_reading_report(const struct iommu_reading *reading, int err)
 {
 	KUNIT_STATIC_STUB_REDIRECT(iommu_reading_report, reading, err);
 	pr_err("records refused: %s %u: %s: %pe\n", reading->where, reading->id,

@@ -20,8 +20,10 @@
  * something is wrong. And what it offers to the next kernel trusts the
  * addresses that it reads, and frees what it does not understand.
  *
- * Each function changes all that it has to or nothing. Records that the next
- * kernel would refuse are refused here.
+ * Each function changes all that it has to or nothing. A record that the next
+ * kernel would refuse by itself is refused here. What takes all records
+ * together, such as what they say about each other, is for
+ * iommu_records_verify().
  *
  * Locking: iommu_records.lock protects all pages. It is taken last, with
  * nothing but the locks of KHO and the page allocator inside. A record that
