@@ -89,6 +89,16 @@ struct iommu_records *iommu_records_create(void)
 EXPORT_SYMBOL_IF_KUNIT(iommu_records_create);
 
 /**
+ * iommu_records_forget() - Leave what was recorded in memory
+ * @records: The store, which nobody uses any more
+ */
+void iommu_records_forget(struct iommu_records *records)
+{
+	mutex_destroy(&records->lock);
+	iommu_record_free(records);
+}
+
+/**
  * iommu_records_destroy() - Forget what was recorded
  * @records: The store, which nobody uses any more
  *
@@ -103,8 +113,7 @@ void iommu_records_destroy(struct iommu_records *records)
 		iommu_ser_list_free(&records->root->lists[kind]);
 	}
 	iommu_record_page_free(records->root);
-	mutex_destroy(&records->lock);
-	iommu_record_free(records);
+	iommu_records_forget(records);
 }
 EXPORT_SYMBOL_IF_KUNIT(iommu_records_destroy);
 

@@ -75,6 +75,7 @@ void iommu_record_write(unsigned int kind, u32 *place, const void *record,
 
 /* records.c: the kernel that leaves */
 struct iommu_records *iommu_records_create(void);
+void iommu_records_forget(struct iommu_records *records);
 void iommu_records_destroy(struct iommu_records *records);
 u64 iommu_records_phys(const struct iommu_records *records);
 int iommu_records_add(struct iommu_records *records, unsigned int kind,
