@@ -35,8 +35,8 @@ VMTEST := $(BUILD)/linux/$(LU)/vmtest.sh
 OUT := $(BUILD)/out-$(CONFIG)
 REPORT := $(BUILD)/out/report
 
-.PHONY: help setup fetch tree kernel demo test check kunit selftest bisect series save bump \
-	clean distclean
+.PHONY: help setup fetch tree kernel demo test check kunit selftest controls bisect series save \
+	bump clean distclean
 
 help:      ## print this table (default)
 	@echo "make TARGET [V=1: print the commands]"
@@ -77,9 +77,13 @@ kunit: tree   ## KUnit of generic_pt and iommufd under UML, against the recorded
 	@$(STEP) kunit "kunit: run and compare with tools/series/kunit.expect" -- \
 		tools/series/kunit.py run $(BUILD)
 
-selftest: kernel   ## the kselftests in QEMU [T=list,list] [CONFIG=]
+selftest: kernel   ## the kselftests in QEMU [T=list,list] [CONFIG=debug: with KASAN and kmemleak]
 	@$(STEP) selftest "selftest: boot and judge $(or $(T),every list)" -- \
 		$(VMTEST) -c $(CONFIG) -d $(OUT) -j $(J) -w $(BUILD)/out/selftest $(if $(T),-T $(T))
+
+controls: kernel   ## break what the runner of the selftests watches, on real machines: it must notice
+	@$(STEP) controls "controls: machines that fail in one way each" -- \
+		python3 -B tools/judge/runner_controls.py --tree $(BUILD)/linux --build-dir $(OUT)
 
 bisect: kernel   ## every prefix of the series: option on and off, W=1, sparse, boot
 	@$(STEP) bisect "bisect: each prefix of the series builds and boots" -- \
@@ -99,7 +103,8 @@ bump:      ## move the series to another base kernel [BASE=a new base.lock]
 		$(TOOL) bump "$(BASE)"
 
 clean:     ## remove what was built; base, tree, download and compiler cache stay
-	@echo "clean: remove $(BUILD)/out* and $(LOGS)"
+	@echo "clean: remove $(BUILD)/out*, $(BUILD)/kernel-tree, $(BUILD)/check and $(LOGS)"
+	@[ ! -d $(BUILD) ] || $(TOOL) sweep
 	@rm -rf $(BUILD)/out $(BUILD)/out-* $(BUILD)/kernel-tree $(BUILD)/check $(LOGS)
 
 distclean: ## remove build/; refused while build/linux has edits that are not saved

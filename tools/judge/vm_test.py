@@ -12,6 +12,7 @@ import tempfile
 import textwrap
 import time
 import unittest
+from unittest import mock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../testing/selftests/liveupdate/iommu"))
@@ -166,6 +167,18 @@ class FakeQemu(unittest.TestCase):
         self.assertEqual([line.strip() for line in result.problems[1:]],
                          ["line 3", "line 4", "line 5", "line 6", "line 7"])
 
+    def test_hang_after_a_panic(self):
+        start = time.monotonic()
+        with mock.patch.object(vm, "PANIC_WAIT_S", 1):
+            result = self.run_fake("""
+                echo "[    0.1] Kernel panic - not syncing: early" > "$console"
+                exec sleep 60 > /dev/null
+                """, timeout=50)
+        self.assertLess(time.monotonic() - start, 30)
+        self.assertTrue(result.timed_out)
+        self.assertRegex(result.problems[0], "^no end after [12] s;")
+        self.assertIn("kernel 1: Kernel panic - not syncing: early", result.problems)
+
     def test_splat(self):
         result = self.run_fake("echo '%s' > \"$console\"" % SPLATS[0].replace('"', ""))
         self.assertEqual(result.status, 0)
@@ -200,9 +213,14 @@ class Lists(unittest.TestCase):
         self.assertEqual(tests.timeout, 10 + 20 * 2 +
                          2 * (run_list.BOOT_TIMEOUT_S + run_list.END_TIMEOUT_S))
 
+    def test_the_larger_memory_counts(self):
+        self.assertEqual(vm.size_text(0, "1G"), "1024M")
+        self.assertEqual(vm.size_text(vm.size("3G"), "512M"), "3072M")
+        self.assertEqual(vm.size_text(vm.size("3G"), "4G"), "4096M")
+
     def test_broken(self):
         for text in ("", "# nothing\n", "a|10|once\n", "a|x|once|/tests/a\n",
-                     "#vm colour=red\na|10|once|/tests/a\n"):
+                     "#vm colour=red\na|10|once|/tests/a\n", "#vm mem=much\na|10|once|/tests/a\n"):
             with self.assertRaises(SystemExit, msg=text):
                 self.read(text)
 

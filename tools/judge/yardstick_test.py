@@ -20,8 +20,8 @@ import yardstick  # pylint: disable=wrong-import-position
 
 Result = collections.namedtuple("Result", "problems report")
 Record = collections.namedtuple("Record", "problems marks")
-Options = collections.namedtuple("Options", "mode topology no_kexec outage fault run append report",
-                                 defaults=("legacy", "root-port", False, 0, False, 0, [], None))
+Options = collections.namedtuple("Options", "mode topology no_kexec outage fault run append report slow least_mem",
+                                 defaults=("legacy", "root-port", False, 0, False, 0, [], None, 1, 0))
 
 
 class Expectation(unittest.TestCase):
@@ -129,12 +129,18 @@ class Machine(unittest.TestCase):
 
     def test_kernel_arguments(self):
         words = yardstick.kernel_arguments(Options()).split()
-        self.assertEqual(words, ["intel_iommu=on", "vmtest.list=/tests/yardstick.list"])
+        self.assertEqual(words, ["intel_iommu=on", "vmtest.list=/tests/yardstick.list",
+                                 "vmtest.slow=1"])
         words = yardstick.kernel_arguments(Options(
-            mode="sm-fs", no_kexec=True, outage=5, fault=True, append=["quiet"])).split()
+            mode="sm-fs", no_kexec=True, outage=5, fault=True, append=["quiet"],
+            slow=8)).split()
         self.assertEqual(words, ["intel_iommu=on,sm_on",
                                  "vmtest.list=/tests/yardstick-once.list",
-                                 "vmtest.args=outage=5,fault", "quiet"])
+                                 "vmtest.args=outage=5,fault", "vmtest.slow=8", "quiet"])
+
+    def test_memory(self):
+        for asked, given in ((0, 1024), (512, 1024), (2048, 2048), (3072, 2560)):
+            self.assertEqual(yardstick.memory_mb(Options(least_mem=asked << 20)), given)
 
     def test_device_is_below_its_ports(self):
         for topology, (bridges, _, _, ports) in yardstick.TOPOLOGY.items():

@@ -3,6 +3,7 @@
 
 import configparser
 import errno
+import glob
 import hashlib
 import http.client
 import lzma
@@ -286,6 +287,21 @@ def commit(git, lock, source, worktree, env=None):
     dates = {"GIT_AUTHOR_DATE": lock.date, "GIT_COMMITTER_DATE": lock.date}
     message = "Linux %s (%s)\n" % (lock.version, source.name)
     return git.text("commit-tree", tree, "-F", "-", data=message.encode(), env=dates)
+
+
+def sweep(build):
+    """Remove what a killed run left half done; the caller holds the lock, so nobody is at it."""
+    left = glob.glob(os.path.join(glob.escape(build), "linux.new*"))
+    left += glob.glob(os.path.join(glob.escape(build), "linux.bump*"))
+    left += glob.glob(os.path.join(glob.escape(build), "cache", "*.part"))
+    left += [os.path.join(build, name) for name in ("git-am", "last-version")]
+    for path in left:
+        if os.path.isdir(path):
+            say("remove the unfinished %s" % path)
+            shutil.rmtree(path, ignore_errors=True)
+        elif os.path.exists(path):
+            say("remove the unfinished %s" % path)
+            os.unlink(path)
 
 
 def make_tree(lock, build, root, target):

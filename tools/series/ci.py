@@ -3,12 +3,19 @@
 """make test: every step, each result counted once; ends with the counts alone on a line."""
 
 import os
+import re
 import subprocess
 import sys
 import time
 
 import results
+import step
 
+BUDGET_MIN = 60
+# "# LIST took 12 s" of the runner, "# == PART: 12 s" of make check, "# kernel: 12 s" of a build.
+PART = re.compile(r"^# (?:== )?(\S.*?)(?: took|:) (\d+) s$")
+
+# A new list of the selftests, *_test.py of the judge or .kunitconfig runs without a change here.
 # name, what it runs, the step it cannot do without, whether it prints KTAP
 STEPS = (
     ("setup", ["setup"], None, False),
@@ -17,6 +24,7 @@ STEPS = (
     ("series", ["series"], "tree", False),
     ("kernel-lu", ["kernel"], "tree", False),
     ("selftest", ["selftest"], "kernel-lu", True),
+    ("controls", ["controls"], "kernel-lu", True),
     ("demo", ["demo"], "kernel-lu", True),
     ("kunit", ["kunit"], "tree", True),
     ("bisect", ["bisect"], "kernel-lu", True),
@@ -38,12 +46,23 @@ def judge(name, log, code, ktap):
     return ones
 
 
+def parts(log):
+    """[(seconds, name)] of what a step tells to have spent, longest first."""
+    try:
+        with open(log, encoding="utf-8", errors="replace") as file:
+            rows = [PART.match(line) for line in file]
+    except FileNotFoundError:
+        return []
+    return sorted(((int(r.group(2)), r.group(1)) for r in rows if r), reverse=True)
+
+
 def summary(passed, failed, skipped):
     text = "%d passed, %d failed" % (passed, failed)
     return text + (", %d skipped" % skipped if skipped else "")
 
 
 def main():
+    interrupt = step.Interrupt()
     build = os.environ.get("BUILD") or "build"
     logs = os.environ.get("LOGS") or os.path.join(build, "logs")
     total, bad, broken, start, times = [], [], set(), time.monotonic(), []
@@ -57,7 +76,12 @@ def main():
         else:
             if os.path.exists(log):
                 os.unlink(log)
-            code = subprocess.run(["make"] + goals).returncode
+            child = subprocess.Popen(["make"] + goals)
+            interrupt.watch(child)
+            code = child.wait()
+            if interrupt.signal:
+                print("== test INTERRUPTED in step %s: no counts" % name, flush=True)
+                return 128 + interrupt.signal
             ones = judge(name, log, code, ktap)
             if code and not ktap:
                 broken.add(name)
@@ -67,8 +91,12 @@ def main():
     print("\nstep        time   passed failed skipped")
     for name, spent, (passed, failed, skipped) in times:
         print("%-10s %2d:%02d  %6d %6d %6d" % (name, spent // 60, spent % 60, passed, failed, skipped))
+        long = ["%s %d s" % (part, took) for took, part in parts(os.path.join(logs, name + ".log")) if took >= 20]
+        if long:
+            print("             of that " + ", ".join(long[:6]))
     spent = time.monotonic() - start
-    print("in all     %2d:%02d" % (spent // 60, spent % 60))
+    print("in all     %2d:%02d%s" % (spent // 60, spent % 60, "" if spent <= 60 * BUDGET_MIN else
+                                     ", more than the %d minutes that it may take" % BUDGET_MIN))
     skips = ["%s%s" % (o.name, ": " + o.reason if o.reason else "") for o in total if o.status == "skip"]
     for text in sorted(set(skips)):
         print("skipped: %s%s" % (text, " (%d times)" % skips.count(text) if skips.count(text) > 1 else ""))

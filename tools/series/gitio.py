@@ -18,6 +18,13 @@ def say(text):
     print(text, flush=True)
 
 
+def show(command, cwd=None, verbose=None):
+    """V=1: the command, so that it can be repeated by hand. A comment where KTAP is printed."""
+    if os.environ.get("V") == "1" if verbose is None else verbose:
+        where = "cd %s && " % shlex.quote(cwd) if cwd else ""
+        print("# + %s%s" % (where, " ".join(shlex.quote(c) for c in command)), file=sys.stderr, flush=True)
+
+
 def environment(extra=None):
     env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     env.update(GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1",
@@ -50,9 +57,7 @@ class Git:
 
     def call(self, *args, data=None, env=None):
         """Run git and give back (status, stdout, stderr) as bytes, bytes, text."""
-        if self.verbose:
-            shown = " ".join(shlex.quote(a) for a in args)
-            print("+ git -C %s %s" % (self.path, shown), file=sys.stderr, flush=True)
+        show(["git", "-C", self.path] + list(args), verbose=self.verbose)
         done = subprocess.run(self.command(args), input=data if data is not None else b"",
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               env=environment(env))

@@ -12,7 +12,9 @@ import re
 import subprocess
 import sys
 
+import entry
 import results
+from gitio import show
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../testing/selftests/liveupdate/iommu"))
@@ -20,7 +22,22 @@ sys.path.insert(0, os.path.join(HERE, "../testing/selftests/liveupdate/iommu"))
 import vm  # pylint: disable=wrong-import-position
 
 EXPECT = os.path.join(HERE, "kunit.expect")
-CONFIGS = ("drivers/iommu/generic_pt/.kunitconfig", "drivers/iommu/liveupdate/tests/.kunitconfig")
+ROOT = os.path.dirname(os.path.dirname(HERE))
+# What the base kernel has and this series touches.
+BASELINE = ("drivers/iommu/generic_pt/.kunitconfig",)
+NEW = "not in the baseline"
+# No option of UML: tests that need it run in QEMU (the selftests' list "kunit").
+NOT_UML = re.compile(r"(?m)^CONFIG_X86(_64)?=y$")
+
+
+def configs(root):
+    """The kunitconfigs to run: the baseline's, and each that the series brings."""
+    found = list(BASELINE)
+    store = entry.Store(root)
+    for path in sorted(store.overlay()):
+        if os.path.basename(path) == ".kunitconfig" and not NOT_UML.search(store.read(path).decode()):
+            found.append(path)
+    return found
 
 
 def expected(path):
@@ -57,11 +74,13 @@ def judge(lines, baseline):
     for one in seen.values():
         status = "fail" if one.status == "skip" else one.status
         out.append((one.name, status, "unexpected skip: " + one.reason if one.status == "skip" else
-                    "not in the baseline" if one.status == "pass" else one.reason))
+                    NEW if one.status == "pass" else one.reason))
     return out
 
 
 def report(judged):
+    for name in [n for n, s, text in judged if s == "pass" and text == NEW]:
+        print("# new, so that nobody would miss it; for kunit.expect: pass %s" % name)
     print("KTAP version 1\n1..%d" % len(judged))
     for number, (name, status, text) in enumerate(judged, 1):
         if status == "fail":
@@ -79,6 +98,7 @@ def call(build, *args):
     tree = os.path.join(build, "linux")
     command = [sys.executable, "-B", "tools/testing/kunit/kunit.py", args[0],
                "--build_dir=" + os.path.join(build, "out-uml")] + list(args[1:])
+    show(command, tree)
     return subprocess.Popen(command, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             text=True, errors="replace")
 
@@ -90,9 +110,10 @@ def main():
             return report(judge(file, expected(EXPECT)))
     build = os.path.abspath(sys.argv[2])
     if action == "build":
-        child = call(build, "build", *["--kunitconfig=" + c for c in CONFIGS], "--jobs=" + sys.argv[3],
+        child = call(build, "build", *["--kunitconfig=" + c for c in configs(ROOT)], "--jobs=" + sys.argv[3],
                      "--make_options", "CC=" + os.environ.get("CC", "gcc"),
-                     "--make_options", "HOSTCC=" + os.environ.get("HOSTCC", "gcc"))
+                     "--make_options", "HOSTCC=" + os.environ.get("HOSTCC", "gcc"),
+                     *(["--make_options", "V=1"] if os.environ.get("V") == "1" else []))
         for line in child.stdout:
             print(line, end="", flush=True)
         return child.wait()
@@ -117,4 +138,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -12,19 +12,25 @@ import tempfile
 import entry as entries
 import mail
 import tree
-from gitio import Git, Stop, say
+from gitio import Git, Stop, say, show, write_file
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
 SECTION = "IOMMU LIVE UPDATE"
-TARGETS = "help setup fetch tree kernel demo test check kunit selftest bisect series save bump " \
-          "clean distclean".split()
+TARGETS = "help setup fetch tree kernel demo test check kunit selftest controls bisect series save " \
+          "bump clean distclean".split()
 # A package mirror by name. apt knows which one this machine uses.
 HOST = re.compile(r"\b(?:deb|ftp|cdn|security|archive|snapshot|mirrors?)[\w.-]*\.(?:debian|ubuntu|kernel)\.(?:org|com)\b")
 KERNEL_ORG = "cdn." + "kernel.org"
+# Mail and data that programs wrote have no place for an SPDX line: which file says it for them, and how.
+MUTE = (".patch", ".gz", ".json")
+SPEAKERS = {"patches/": ("patches/series", "Every file in this directory is under GPL-2.0."),
+            "tools/judge/recordings/": ("tools/judge/README.md", "Every file in recordings/ is under GPL-2.0.")}
 
 
 def run(command, cwd=None, data=None, env=None):
     """(status, output of both streams); a tool that is not there is an error."""
+    show(command, cwd)
     try:
         done = subprocess.run(command, cwd=cwd, input=data, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, env=dict(os.environ, LC_ALL="C.UTF-8", **(env or {})))
@@ -113,17 +119,34 @@ def shells(root, files):
 
 
 def licences(root, files):
-    """The SPDX line is the first, or the second after #!."""
-    out = []
+    """The SPDX line is the first, or the second after #!. Where none can stand, another file says it."""
+    out, told = [], {}
     for path in files:
+        if path.startswith("LICENSES/"):
+            continue            # the texts themselves, which are compared with the kernel's
         with open(os.path.join(root, path), "rb") as file:
-            head = [file.readline(), file.readline()]
-        if head[0].startswith(b"\x1f\x8b"):
-            continue            # a recording: data that a program wrote
-        line = head[1] if head[0].startswith(b"#!") else head[0]
-        if not re.search(rb"SPDX-License-Identifier: (GPL-2\.0|\(GPL-2\.0)", line):
+            head = [file.readline(), file.readline(), file.readline()]
+        # COPYING is the kernel's, with the line below its first sentence.
+        line = head[2] if path == "COPYING" else head[1] if head[0].startswith(b"#!") else head[0]
+        if re.search(rb"SPDX-License-Identifier: (GPL-2\.0|\(GPL-2\.0)", line):
+            continue
+        place = [p for p in SPEAKERS if path.startswith(p)]
+        if place and path.endswith(MUTE):
+            if place[0] not in told:
+                told[place[0]] = speaks(root, *SPEAKERS[place[0]])
+            if not told[place[0]]:
+                out.append("%s: %s does not say that it is under GPL-2.0" % (path, SPEAKERS[place[0]][0]))
+        else:
             out.append("%s: no SPDX-License-Identifier: GPL-2.0 in its first line" % path)
     return out
+
+
+def speaks(root, path, sentence):
+    try:
+        with open(os.path.join(root, path), encoding="utf-8") as file:
+            return re.search(r"(?m)^(# )?%s$" % re.escape(sentence), file.read())
+    except FileNotFoundError:
+        return None
 
 
 def pythons(root, files):
@@ -192,6 +215,40 @@ def matches(pattern, path):
     return bool(re.match("^" + re.escape(pattern).replace(r"\*", "[^/]*") + "(/|$)", path))
 
 
+def hidden(kernel, base_commit, root, paths):
+    """In a kernel tree that took the series git sees each new file, and no program built from one."""
+    folder = tempfile.mkdtemp(prefix="series-ignore-")
+    try:
+        git = Git(folder)
+        git.raw("init", "-q")
+        above = {""} | {os.path.dirname(p)[:i] for p in paths for i in range(len(p)) if p[i] == "/"}
+        above |= {os.path.dirname(p) for p in paths}
+        rules = {os.path.join(d, ".gitignore") for d in above}
+        for path in rules:
+            text = Git(kernel).blob(base_commit, path)
+            if path in paths:
+                with open(os.path.join(root, path), "rb") as file:
+                    text = file.read()
+            if text is not None:
+                # Debian's tree hides all of it where upstream's shows the dot-files that it has.
+                write_file(os.path.join(folder, path),
+                           re.sub(rb"(?m)^/\*$", b"!.gitignore\n!.kunitconfig", text))
+        status, text, err = git.call("check-ignore", "-v", "--no-index", "-z", "--stdin",
+                                     data="\0".join(sorted(paths)).encode())
+        if status > 1:
+            raise Stop("git check-ignore: " + err.strip())
+        rows = text.decode().split("\0")
+        out = ["%s is hidden by %s:%s: %s" % (rows[i + 3], *rows[i:i + 3]) for i in range(0, len(rows) - 1, 4)
+               if not rows[i + 2].startswith("!")]
+        programs = sorted({p[:-2] + end for p in paths if p.endswith(".c") for end in
+                           (("", ".o", ".d") if p.startswith("tools/testing/") else (".o",))})
+        _, text, _ = git.call("check-ignore", "--no-index", "-z", "--stdin", data="\0".join(programs).encode())
+        seen = set(text.decode().split("\0"))
+        return out + ["%s would be seen by git status once it is built" % p for p in programs if p not in seen]
+    finally:
+        shutil.rmtree(folder)
+
+
 def front_door(root):
     """The Makefile has the promised targets and no other; Kconfig is a link to the feature's own."""
     status, text = run(["make", "-s", "help"], cwd=root, env={"MAKEFLAGS": "", "MAKELEVEL": ""})
@@ -248,20 +305,18 @@ def gates(shop):
              and not p.endswith((".gz", ".svg", "codespell.ignore"))]
     for path in prose + ["patches/cover-letter"]:
         added[path] = shop.store.read(path).decode("utf-8", "surrogateescape")
-    # Texts of others, data and pictures that programs wrote, entries (their directory's list says it) and the cover letter.
-    marked = [p for p in own if not p.startswith(("LICENSES/", "tools/judge/recordings/"))
-              and not p.endswith((".patch", ".gz", ".json", ".svg")) and p != "COPYING"]
     return (
         ("checkpatch", lambda: checkpatch(kernel, patches, ignored(os.path.join(HERE, "checkpatch.ignore")))),
         ("kernel-doc", lambda: kernel_doc(kernel, [p for p in new if p.endswith((".c", ".h"))])),
         ("codespell", lambda: spelling(added)),
         ("shellcheck", lambda: shells(root, [p for p in own if is_shell(root, p) and p not in new])
          + shells(kernel, [p for p in new if is_shell(root, p)])),
-        ("spdx", lambda: licences(root, marked)),
+        ("spdx", lambda: licences(root, own)),
         ("licence-texts", lambda: texts(root, kernel)),
         ("maintainers", lambda: maintainers(kernel, new)),
         ("python", lambda: pythons(root, [p for p in own if p.endswith(".py")])),
         ("no-mirror-host", lambda: hosts(root, [p for p in own if not p.endswith(".gz")])),
+        ("gitignore", lambda: hidden(kernel, base_commit, root, new)),
         ("front-door", lambda: front_door(root)),
         ("git-am", lambda: git_am(shop, base_commit, made, items)))
 
@@ -273,8 +328,7 @@ def git_am(shop, base_commit, made, items):
 
 
 def main():
-    shop = tree.Shop(os.path.dirname(os.path.dirname(HERE)),
-                     os.environ.get("BUILD") or os.path.join(HERE, "../../build"))
+    shop = tree.Shop(ROOT, os.environ.get("BUILD") or os.path.join(HERE, "../../build"))
     shop.hold()
     rules = gates(shop)
     say("KTAP version 1\n1..%d" % len(rules))
@@ -300,3 +354,5 @@ if __name__ == "__main__":
     except Stop as stop:
         print("lint: %s" % stop, file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -33,6 +33,7 @@ def options():
     one.add_argument("--kernel-tree", help="somebody's own git tree to make the mail for")
     one = sub.add_parser("bump", help="move the series to a new base")
     one.add_argument("lock", help="the new base.lock")
+    sub.add_parser("sweep", help="remove what killed runs left, and objects in the tree")
     sub.add_parser("unsaved", help="fail if the tree has edits that no entry has")
     sub.add_parser("check", help="the rules of the entries (KTAP)")
     one = sub.add_parser("path", help="print a path: base, build, tree")
@@ -60,6 +61,8 @@ def main():
         mail.make(shop, args.version)
     elif args.command == "bump":
         save.bump(shop, args.lock)
+    elif args.command == "sweep":
+        tree.sweep(shop)
     elif args.command == "unsaved":
         tree.refuse_unsaved(shop)
     elif args.command == "check":

@@ -9,6 +9,9 @@ set -u
 SOURCES=/etc/apt/sources.list.d/bookworm-backports.sources
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 QEMU_WANTED=10
+# Others are only named by the tests of this script.
+OS_RELEASE=${OS_RELEASE:-/etc/os-release}
+SYSTEM_PATH=${SYSTEM_PATH:-/usr/bin:/bin}
 
 # What a bare Debian lacks. By use: the kernel's build; its checks; static programs for
 # the machine; PID 1 and RAM disks; fetching over TLS.
@@ -51,7 +54,8 @@ as_root()
 	if [[ $(id -u) -eq 0 ]]; then
 		"$@"
 	elif command -v sudo > /dev/null; then
-		say "root is needed for: $*"
+		# To stderr, because a caller may redirect what the command prints.
+		say "root is needed for: $*" >&2
 		sudo "$@"
 	else
 		die "root is needed and there is no sudo; run as root: $*"
@@ -73,6 +77,20 @@ missing_packages()
 	done
 }
 
+# Whether a static program can be linked; by its header and library, if it needs some.
+links()
+{
+	local header=$1 probe status
+
+	shift
+	probe=$(mktemp) || die "no temporary file"
+	printf '%s\nint main(void) { return 0; }\n' "${header:+#include <$header>}" |
+		gcc -static -x c - -o "$probe" "$@" > /dev/null 2>&1
+	status=$?
+	rm -f "$probe"
+	return "$status"
+}
+
 # Commands stand for packages where there is no dpkg.
 other_distribution()
 {
@@ -83,8 +101,15 @@ other_distribution()
 		codespell:codespell shellcheck:ShellCheck cpio:cpio busybox:busybox-static; do
 		command -v "${pair%%:*}" > /dev/null || missing+=("${pair#*:}")
 	done
-	for pair in gelf.h:libelf-devel openssl/ssl.h:openssl-devel sys/capability.h:libcap-static \
-		uuid/uuid.h:libuuid-static; do
+	# The checks call the distribution's own python3, whatever comes first in PATH.
+	for pair in ply:python3-ply git:python3-GitPython; do
+		PATH=$SYSTEM_PATH:$PATH python3 -c "import ${pair%%:*}" > /dev/null 2>&1 ||
+			missing+=("${pair#*:}")
+	done
+	links "" || missing+=(glibc-static)
+	links sys/capability.h -lcap || missing+=(libcap-static)
+	links uuid/uuid.h -luuid || missing+=(libuuid-static)
+	for pair in gelf.h:libelf-devel openssl/ssl.h:openssl-devel; do
 		echo "#include <${pair%%:*}>" | gcc -E - > /dev/null 2>&1 || missing+=("${pair#*:}")
 	done
 	[[ $(qemu_version) -ge $QEMU_WANTED ]] || missing+=("qemu-system-x86 (version $QEMU_WANTED or later)")
@@ -128,7 +153,7 @@ main()
 		other_distribution
 	fi
 	# shellcheck source=/dev/null
-	codename=$(. /etc/os-release && [[ $ID == debian ]] && echo "${VERSION_CODENAME:-}")
+	codename=$(. "$OS_RELEASE" && [[ $ID == debian ]] && echo "${VERSION_CODENAME:-}")
 	[[ -n $codename ]] || other_distribution
 
 	missing=$(missing_packages | tr '\n' ' ')

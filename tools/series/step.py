@@ -7,6 +7,9 @@
 The full output goes to LOGS/NAME.log. With --quiet only a line every few seconds
 says how far it is. On failure the last lines that matter and the log's path are
 printed. With V=1 the command and all its output are shown.
+
+Ctrl-C reaches the command as well, which removes what is half done; this waits
+for that and ends with one line. A second one ends the command at once.
 """
 
 import argparse
@@ -63,7 +66,31 @@ class Ticker(threading.Thread):
             print("\r\033[K", end="", flush=True)
 
 
+class Interrupt:
+    """SIGINT and SIGTERM while a command runs, here and in ci.py."""
+
+    def __init__(self):
+        self.child, self.signal = None, 0
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # A job in the background was told to ignore SIGINT.
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self.caught)
+
+    def caught(self, number, _):
+        # The terminal sends the first SIGINT to the command too; SIGTERM comes to us alone.
+        again, self.signal = self.signal, number
+        if self.child and self.child.poll() is None and (again or number == signal.SIGTERM):
+            self.child.terminate()
+
+    def watch(self, child):
+        self.child = child
+        # A SIGINT that came while the child was started has reached it.
+        if self.signal == signal.SIGTERM:
+            child.terminate()
+
+
 def main():
+    interrupt = Interrupt()
     args = options()
     verbose = os.environ.get("V") == "1"
     logs = os.environ.get("LOGS", "build/logs")
@@ -82,14 +109,15 @@ def main():
                                      stdin=subprocess.DEVNULL)
         except OSError as error:
             sys.exit("%s: %s" % (args.command[0], error.strerror))
-        signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+        interrupt.watch(child)
         for row in child.stdout:
             line = row.decode("utf-8", "surrogateescape")
             out.write(line)
             out.flush()
             ticker.lines += 1
             ticker.last = line
-            if not quiet:
+            # How a command says that it was interrupted is in the log: one line is enough here.
+            if not quiet and not interrupt.signal:
                 sys.stdout.buffer.write(row)
                 sys.stdout.buffer.flush()
         status = child.wait()
@@ -97,6 +125,10 @@ def main():
         ticker.done.set()
         ticker.join()
     spent = int(time.monotonic() - ticker.start_time)
+    if interrupt.signal:
+        print("== %s INTERRUPTED after %d:%02d, the log so far is %s"
+              % (args.name, spent // 60, spent % 60, os.path.relpath(log)), flush=True)
+        sys.exit(128 + interrupt.signal)
     if status:
         print("\n".join("  | " + l for l in matters(log)), flush=True)
         print("== %s FAILED after %d:%02d, the full log is %s"

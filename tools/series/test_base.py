@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import unittest
 import urllib.error
+from unittest import mock
 
 import base
 import toy
@@ -136,6 +137,14 @@ class Bases(toy.Toy):
             self.assertEqual([d for d in os.listdir(build) if "linux" in d], [])
         finally:
             subprocess.run(["umount", build], check=True)
+
+    def test_interrupted_unpacking(self):
+        def half(_path, _source, target):
+            toy.put(os.path.join(target, "half"), "x")
+            raise KeyboardInterrupt
+        with mock.patch("base.unpack", half), self.assertRaises(KeyboardInterrupt):
+            self.run_quiet(tree.make, self.shop)
+        self.assertEqual([n for n in os.listdir(os.path.join(self.root, "build")) if n.startswith("linux")], [])
 
     def test_truncated_package(self):
         size, sha, inner = self.pinned

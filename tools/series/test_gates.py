@@ -93,6 +93,20 @@ class Gates(unittest.TestCase):
         found = lint.licences(self.root, ["a.c", "b.sh", "c.c", "d.c"])
         self.assertEqual([f.split(":")[0] for f in found], ["c.c", "d.c"])
 
+    def test_spdx_said_by_another_file(self):
+        self.put("patches/a.patch", "From: A <a@localhost>\n")
+        self.put("patches/a.c", "int a;\n")
+        self.put("tools/judge/recordings/a/b.gz", b"\x1f\x8b")
+        self.put("a.gz", b"\x1f\x8b")
+        self.put("COPYING", "The terms:\n\n\tSPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note\n")
+        files = ["COPYING", "LICENSES/GPL-2.0", "a.gz", "patches/a.c", "patches/a.patch", "tools/judge/recordings/a/b.gz"]
+        self.assertEqual([f.split(":")[0] for f in lint.licences(self.root, files)], files[2:])
+        for path, sentence in lint.SPEAKERS.values():
+            self.put(path, "# SPDX-License-Identifier: GPL-2.0\n# %s\n" % sentence)
+        self.assertEqual([f.split(":")[0] for f in lint.licences(self.root, files)], ["a.gz", "patches/a.c"])
+        self.put("COPYING", "The terms:\n\n\tSPDX-License-Identifier: MIT\n")
+        self.assertEqual(len(lint.licences(self.root, ["COPYING"])), 1)
+
     def test_python(self):
         self.put("a.py", "def f(:\n")
         self.assertTrue(lint.pythons(self.root, ["a.py"]))
@@ -151,6 +165,25 @@ class Gates(unittest.TestCase):
             text = file.read()
         self.put("Makefile", text.replace("bump:  ", "jump:  "))
         self.assertEqual(len(lint.front_door(self.root)), 3)
+
+    def test_gitignore(self):
+        git = lint.Git(os.path.join(self.root, "kernel"))
+        self.put("kernel/.gitignore", "*.o\n.*\n/*\n")
+        self.put("kernel/tools/testing/a/.gitignore", "*\n!/**/\n!*.c\n!.gitignore\n")
+        git.raw("init", "-q")
+        git.raw("add", "-f", ".")
+        git.raw("commit", "-q", "-m", "base")
+
+        def hidden(*new):
+            return lint.hidden(git.path, "HEAD", self.root, new)
+        self.assertEqual(hidden("mm/a.c", "mm/tests/.kunitconfig", "tools/testing/a/b/a.c"), [])
+        self.assertRegex(hidden("tools/testing/a/b/a.py")[0], "^tools/testing/a/b/a.py is hidden by .*/.gitignore:1: ")
+        self.put("tools/testing/a/b/.gitignore", "!*.py\n")
+        self.assertEqual(hidden("tools/testing/a/b/a.py", "tools/testing/a/b/.gitignore"), [])
+        self.put("tools/testing/a/b/.gitignore", "!a\n")
+        self.assertEqual(hidden("tools/testing/a/b/a.c", "tools/testing/a/b/.gitignore"),
+                         ["tools/testing/a/b/a would be seen by git status once it is built"])
+        self.assertEqual(len(hidden("tools/testing/c/a.c")), 2)
 
     def test_licence_texts(self):
         self.assertEqual(len(lint.texts(self.root, KERNEL)), 3)

@@ -2,14 +2,20 @@
 # SPDX-License-Identifier: GPL-2.0
 """What reads results and counts them: nothing that broke may get lost."""
 
+import contextlib
+import io
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 import ci
 import kunit
+import lint
 import results
 import toy
 import walk
@@ -95,6 +101,22 @@ class KUnit(unittest.TestCase):
     def test_no_output_at_all(self):
         self.assertEqual([s for s, _ in self.judge("").values()], ["fail", "fail"])
 
+    def test_new_test(self):
+        text = self.OUTPUT.replace("ok 2", "ok 2 new\n    ok 3").replace("1..2", "1..3")
+        self.assertEqual(self.judge(text)["suite.new"], ("pass", "not in the baseline"))
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            kunit.report(kunit.judge(text.split("\n"), self.BASELINE))
+        self.assertIn("for kunit.expect: pass suite.new\n", out.getvalue())
+
+    def test_configs_of_the_series_are_found(self):
+        self.assertIn("drivers/iommu/liveupdate/tests/.kunitconfig", kunit.configs(kunit.ROOT))
+        with tempfile.TemporaryDirectory(prefix="series-steps-") as folder:
+            for path, text in (("mm/tests/.kunitconfig", "CONFIG_KUNIT=y\n"),
+                               ("drivers/iommu/intel/.kunitconfig", "CONFIG_KUNIT=y\nCONFIG_X86_64=y\n")):
+                toy.put(os.path.join(folder, path), text)
+            self.assertEqual(kunit.configs(folder), list(kunit.BASELINE) + ["mm/tests/.kunitconfig"])
+
     def test_the_recorded_baseline(self):
         found = kunit.expected(kunit.EXPECT)
         self.assertGreaterEqual(len(found), 223)
@@ -131,6 +153,98 @@ class Walking(unittest.TestCase):
         self.assertEqual(walk.sources(["tools/a.c", "mm/a.h", "mm/a.c"]), ["mm/a.c"])
 
 
+class Verbose(unittest.TestCase):
+    """V=1 prints the commands, as comments of KTAP."""
+
+    def shown(self, verbose, function, *args):
+        err = io.StringIO()
+        with mock.patch.dict(os.environ, V=verbose), contextlib.redirect_stderr(err):
+            function(*args)
+        return err.getvalue()
+
+    def test_lint(self):
+        self.assertEqual(self.shown("1", lint.run, ["echo", "a b"], "/tmp"), "# + cd /tmp && echo 'a b'\n")
+        self.assertEqual(self.shown("0", lint.run, ["echo", "a b"], "/tmp"), "")
+
+    def test_bisect(self):
+        with tempfile.TemporaryDirectory(prefix="series-steps-") as folder, \
+                mock.patch.dict(os.environ, CC="gcc", HOSTCC="gcc"):
+            shop = mock.Mock(build=folder, path=os.path.join(folder, "no-kernel"))
+            one = walk.Walk(shop, 2)
+            self.assertRegex(self.shown("1", one.make, "on", folder, "bzImage"),
+                             r"^# \+ make -s -C \S+/no-kernel O=\S+ -j2 .*bzImage\n$")
+            self.assertRegex(self.shown("1", one.boot, "on"), r"^# \+ \S*python\S* -B \S+/run_list.py --kernel ")
+            self.assertEqual(self.shown("0", one.make, "on", folder, "bzImage"), "")
+
+    def test_kunit(self):
+        with mock.patch("subprocess.Popen"):
+            self.assertIn("# + cd /b/linux && ", self.shown("1", kunit.call, "/b", "exec"))
+
+
+class Setup(unittest.TestCase):
+    """setup.sh on machines made of small scripts; nothing is installed."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="series-setup-")
+        for name in ("bash", "sed", "head", "rm", "mktemp", "tr", "grep"):
+            self.tool(name, 'exec %s "$@"' % shutil.which(name))
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def tool(self, name, text="exit 0"):
+        toy.put(os.path.join(self.folder.name, name), "#!%s\n%s\n" % (shutil.which("bash"), text), 0o755)
+
+    def setup(self, **env):
+        folder = self.folder.name
+        done = subprocess.run([shutil.which("bash"), os.path.join(HERE, "setup.sh")], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True,
+                              env=dict(PATH=folder, SYSTEM_PATH=folder, **env))
+        return done.returncode, done.stdout
+
+    def other(self):
+        """Another distribution, that has all."""
+        for name in "git make gcc flex bison bc perl depmod xz awk diff python3 ccache sparse codespell " \
+                    "shellcheck cpio busybox".split():
+            self.tool(name)
+        self.tool("qemu-system-x86_64", "echo QEMU emulator version 10.0.2")
+
+    def test_other_distribution(self):
+        self.other()
+        self.assertEqual(self.setup(), (0, "setup: this is not Debian, but all that is needed is there\n"))
+
+    def test_each_that_is_missing_is_named(self):
+        for package, tool, text in (
+                ("python3-ply", "bin/python3", '[[ "$*" != *"import ply"* ]]'),
+                ("python3-GitPython", "bin/python3", '[[ "$*" != *"import git"* ]]'),
+                ("glibc-static", "gcc", '[[ "$*" != *-static* || "$*" == *-l* ]]'),
+                ("libcap-static", "gcc", '[[ "$*" != *-lcap* ]]'),
+                ("libuuid-static", "gcc", '[[ "$*" != *-luuid* ]]'),
+                ("openssl-devel", "gcc", 'read -r line; [[ $line != *openssl* ]]'),
+                ("qemu-system-x86 (version 10 or later)", "qemu-system-x86_64", "echo emulator version 9.2")):
+            with self.subTest(package):
+                self.other()
+                self.tool(os.path.basename(tool), text)
+                status, said = self.setup()
+                self.assertEqual(status, 1, said)
+                self.assertEqual(said.split("\n")[1:], ["  " + package, ""], said)
+
+    def test_what_root_is_needed_for_is_said(self):
+        for name in ("sudo", "tee"):
+            self.tool(name)
+        self.tool("id", "echo 1000")
+        self.tool("dpkg-query", "echo -n installed")
+        self.tool("apt-get", "echo bookworm main http://mirror.localhost")
+        self.tool("qemu-system-x86_64", "echo QEMU emulator version 7.2.1")
+        toy.put(os.path.join(self.folder.name, "os-release"), "ID=debian\nVERSION_CODENAME=bookworm\n")
+        status, said = self.setup(OS_RELEASE=os.path.join(self.folder.name, "os-release"))
+        self.assertEqual(status, 1, said)
+        self.assertIn("bookworm-backports on http://mirror.localhost, for QEMU 10\n"
+                      "setup: root is needed for: tee /etc/apt/sources.list.d/bookworm-backports.sources\n", said)
+        self.assertIn("root is needed for: env DEBIAN_FRONTEND=noninteractive apt-get ", said)
+        self.assertIn("QEMU is still version 7", said)
+
+
 class Counting(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory(prefix="series-steps-")
@@ -162,6 +276,25 @@ class Counting(unittest.TestCase):
     def test_no_log(self):
         self.assertEqual(results.counts(ci.judge("x", self.log, 0, True)), (0, 1, 0))
 
+    def test_steps_are_targets_in_order(self):
+        with open(os.path.join(lint.ROOT, "Makefile"), encoding="utf-8") as file:
+            makefile = file.read().replace("kernel-$(CONFIG)", "kernel-lu")
+        before = []
+        for name, goals, need, _ in ci.STEPS:
+            self.assertLessEqual(set(goals), set(lint.TARGETS))
+            self.assertTrue(need is None or need in before, name)
+            # The log that is read for the results.
+            if name != "setup":
+                self.assertRegex(makefile, r"\$\(STEP\) (--\w+ )*%s " % name)
+            before.append(name)
+        self.assertIn("controls", before)
+
+    def test_long_parts(self):
+        toy.put(self.log, "# building kernel\n# kernel: 7 s\n# iommufd took 120 s\n# == tests of the judge: 61 s\n"
+                          "    # inner took 9 s\nok 1 a took 3 s\n")
+        self.assertEqual(ci.parts(self.log), [(120, "iommufd"), (61, "tests of the judge"), (7, "kernel")])
+        self.assertEqual(ci.parts(self.log + ".none"), [])
+
     def test_last_line(self):
         self.assertEqual(ci.summary(3, 0, 0), "3 passed, 0 failed")
         self.assertEqual(ci.summary(3, 1, 2), "3 passed, 1 failed, 2 skipped")
@@ -181,6 +314,41 @@ class Counting(unittest.TestCase):
         self.assertNotIn("\n2999\n", out)
         with open(self.log, encoding="utf-8") as file:
             self.assertIn("2999", file.read())
+
+    def interrupted(self, number, everybody, command, *args, **env):
+        """The exit status and output of a tool that gets a signal once its child said that it is ready."""
+        child = subprocess.Popen([sys.executable, os.path.join(HERE, command)] + list(args),
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1,
+                                 start_new_session=True, env=dict(os.environ, LOGS=self.folder.name, V="0", **env))
+        said = []
+        for line in child.stdout:
+            said.append(line)
+            if line == "ready\n":
+                (os.killpg if everybody else os.kill)(child.pid, number)
+        return child.wait(), "".join(said)
+
+    UNTIDY = "trap 'echo tidy; exit 1' INT; echo ready; sleep 30; sleep 30"
+
+    def test_step_interrupted(self):
+        code, out = self.interrupted(signal.SIGINT, True, "step.py", "x", "what", "--", "sh", "-c", self.UNTIDY)
+        self.assertEqual(code, 130)
+        self.assertRegex(out, r"\A== what\nready\n== x INTERRUPTED after 0:0\d, the log so far is \S+\n\Z")
+        with open(self.log, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "ready\ntidy\n")
+
+    def test_step_terminated(self):
+        code, out = self.interrupted(signal.SIGTERM, False, "step.py", "x", "what", "--",
+                                     "sh", "-c", "echo ready; exec sleep 30")
+        self.assertEqual(code, 143)
+        self.assertIn("== x INTERRUPTED", out)
+
+    def test_ci_interrupted(self):
+        toy.put(os.path.join(self.folder.name, "make"),
+                "#!/bin/sh\n[ $1 = setup ] && exit 0\n%s\n" % self.UNTIDY, 0o755)
+        code, out = self.interrupted(signal.SIGINT, True, "ci.py",
+                                     PATH=self.folder.name + ":" + os.environ["PATH"])
+        self.assertEqual(code, 130)
+        self.assertEqual(out, "ready\ntidy\n== test INTERRUPTED in step tree: no counts\n")
 
     def test_step_verbose_prints_the_command(self):
         code, out = self.step("--quiet", "x", "what", "--", "echo", "hello", V="1")

@@ -96,6 +96,22 @@ class Trees(toy.Toy):
         self.assertEqual(self.store(), before)
         self.assertEqual(tree.dirty(self.shop), {})
 
+    def test_what_a_killed_run_left_is_removed(self):
+        left = ["build/linux.new4711/Makefile", "build/linux.bump4711/Makefile", "build/cache/toy.deb.part",
+                "build/git-am/.git", "build/last-version/Makefile"]
+        keep = ["build/linux/linux.new", "build/cache/toy.deb", "build/linux/mm/new.c",
+                "build/linux/tools/testing/selftests/a/a.c"]
+        objects = ["build/linux/tools/testing/selftests/a/a.o", "build/linux/tools/testing/selftests/a/a.d"]
+        for path in left + keep + objects:
+            self.write(path, "x\n")
+        shop = self.shop
+        self.run_quiet(shop.hold)
+        self.assertEqual(self.out.getvalue().count("remove the unfinished"), len(left))
+        self.run_quiet(tree.sweep, shop)
+        there = [p for p in left + keep + objects if os.path.exists(os.path.join(self.root, p))]
+        self.assertEqual(there, keep)
+        self.run_quiet(tree.make, shop)
+
     def test_one_at_a_time(self):
         first = self.shop
         first.hold()

@@ -192,6 +192,7 @@ class Result(unittest.TestResult):
     def __init__(self, prefix):
         super().__init__()
         self.prefix = prefix
+        self.broken = None      # the test of which a part failed
 
     def line(self, ok, test, extra=""):
         print("%s %d %s.%s%s" % ("ok" if ok else "not ok", self.testsRun, self.prefix,
@@ -199,6 +200,17 @@ class Result(unittest.TestResult):
 
     def addSuccess(self, test):
         self.line(True, test)
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err:
+            print("# %s\n# %s" % (subtest, self._exc_info_to_string(err, test).rstrip().replace("\n", "\n# ")))
+            self.broken = test
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        if self.broken is test:
+            self.line(False, test)
 
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
@@ -221,5 +233,8 @@ def main(module, prefix):
     suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[module])
     print("KTAP version 1\n1..%d" % suite.countTestCases(), flush=True)
     result = Result(prefix)
-    suite.run(result)
+    try:
+        suite.run(result)
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(0 if result.wasSuccessful() and result.testsRun == suite.countTestCases() else 1)

@@ -31,6 +31,7 @@ class Shop:
         except OSError:
             say("wait: another run of the tool is at work in %s" % os.path.relpath(self.build))
             fcntl.flock(self.held, fcntl.LOCK_EX)
+        base.sweep(self.build)
 
     def state(self, name):
         return os.path.join(self.path, ".git", "series-" + name)
@@ -266,6 +267,12 @@ def make(shop):
     say("tree: %s, %d entries on Linux %s, tip %s%s"
         % (shop.shown(), len(items), shop.lock.version, new[:12], moved))
     return made
+
+
+def sweep(shop):
+    """Objects of selftests whose Makefile builds them beside the source."""
+    if os.path.isdir(os.path.join(shop.path, ".git")):
+        shop.git.raw("clean", "-xfq", "--", ":(glob)tools/testing/selftests/**/*.[od]")
 
 
 def refuse_unsaved(shop):

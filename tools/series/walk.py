@@ -16,7 +16,7 @@ import subprocess
 import sys
 
 import tree
-from gitio import Stop, say, write_file
+from gitio import Stop, say, show, write_file
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -47,6 +47,7 @@ class Walk:
                    "CC=" + os.environ["CC"], "HOSTCC=" + os.environ["HOSTCC"]]
         command += (["-k"] if keep_going else []) + list(goals)
         log = os.path.join(self.logs, label.replace("/", "-") + ".log")
+        show(command)
         with open(log, "w", encoding="utf-8") as file:
             status = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT,
                                     stdin=subprocess.DEVNULL, env=dict(os.environ, V="0")).returncode
@@ -107,13 +108,14 @@ class Walk:
         folder = os.path.join(self.logs, label)
         subprocess.run(["rm", "-rf", folder], check=True)
         os.makedirs(folder)
-        done = subprocess.run(
-            [sys.executable, "-B", os.path.join(ROOT, LU, "run_list.py"),
-             "--kernel", os.path.join(self.on, "arch/x86/boot/bzImage"),
-             "--initrd", os.path.join(self.on, "vmtest", BOOT_LIST + ".cpio"),
-             "--list", os.path.join(ROOT, LU, "tests", BOOT_LIST + ".list"),
-             "--skips", os.path.join(ROOT, LU, "skips", BOOT_LIST), "--workdir", folder],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        command = [sys.executable, "-B", os.path.join(ROOT, LU, "run_list.py"),
+                   "--kernel", os.path.join(self.on, "arch/x86/boot/bzImage"),
+                   "--initrd", os.path.join(self.on, "vmtest", BOOT_LIST + ".cpio"),
+                   "--list", os.path.join(ROOT, LU, "tests", BOOT_LIST + ".list"),
+                   "--skips", os.path.join(ROOT, LU, "skips", BOOT_LIST), "--workdir", folder]
+        show(command)
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              errors="replace")
         if done.returncode:
             return ["it does not boot cleanly, logs in %s" % folder] + [
                 l for l in done.stdout.split("\n") if "not ok" in l or l.startswith("# ")][-10:]
@@ -257,3 +259,5 @@ if __name__ == "__main__":
     except Stop as stop:
         print("bisect: %s" % stop, file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -38,7 +38,7 @@
 
 #define PAGE		4096UL
 #define NR_FILES	(FILE_PARTLY + NR_PARTLY)
-#define NR_FAIL		32
+#define NR_FAIL		128
 #define NR_PARTLY	3
 #define MAX_PAGES	1024
 

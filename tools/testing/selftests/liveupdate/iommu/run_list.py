@@ -45,6 +45,7 @@ class TestList:
         if line.startswith("#vm "):
             key, _, value = line[len("#vm "):].partition("=")
             if key == "mem":
+                vm.size(value)
                 self.settings["mem"] = value
             elif key in ("append", "qemu"):
                 self.settings[key] += value.split()
@@ -65,12 +66,13 @@ def powered_off(console):
     return any("reboot: Power down" in line for _, line in console[-5:])
 
 
-def boot(tests, kernel, initrd, workdir, skips=None, slow=1):
+def boot(tests, kernel, initrd, workdir, skips=None, slow=1, least_mem=0, words=()):
     """Run a TestList; (VmResult, ktap.Verdict)."""
     append = ["vmtest.list=/tests/%s.list" % tests.name,
-              "vmtest.slow=%d" % slow] + tests.settings["append"]
+              "vmtest.slow=%d" % slow] + tests.settings["append"] + list(words)
     machine = vm.Vm(kernel, initrd, workdir, append=" ".join(append),
-                    qemu_args=tests.settings["qemu"], mem=tests.settings["mem"],
+                    qemu_args=tests.settings["qemu"],
+                    mem=vm.size_text(least_mem, tests.settings["mem"]),
                     timeout=tests.timeout * slow)
     result = machine.run()
     report = [line for _, line in result.report]
@@ -125,13 +127,14 @@ def main():
     parser.add_argument("--workdir", required=True)
     parser.add_argument("--list", required=True, help="the list on the host")
     parser.add_argument("--skips", required=True, help="expected skips, if there are any")
-    parser.add_argument("--slow", type=int, default=1, help="multiply time limits by this")
+    vm.add_arguments(parser)
     options = parser.parse_args()
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     tests = TestList(options.list)
     result, verdict = boot(tests, options.kernel, options.initrd, options.workdir,
-                           ktap.read_reasons(options.skips), options.slow)
+                           ktap.read_reasons(options.skips), options.slow,
+                           options.least_mem, options.append)
     for line in results(result, verdict, tests.names):
         print(line)
     return 0 if good(result, verdict) else 1

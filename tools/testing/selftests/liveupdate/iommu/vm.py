@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import selectors
+import shlex
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,10 @@ CMDLINE = ("console=ttyS0 earlyprintk=serial,ttyS0 printk.time=1 panic=-1 "
 
 KVM_CREATE_VM = 0xae01
 PIPE_BYTES = 1 << 20
+
+# A kernel that panics reboots at once, which ends QEMU; early in its boot it cannot.
+PANIC_WAIT_S = 20
+PANIC = re.compile(r"Kernel panic - not syncing")
 
 # Where a line of the console is the first line of a report of trouble. The
 # stack dumps of fault injection have none of these headlines.
@@ -47,6 +52,28 @@ SPLATS = re.compile(
 
 STAMP = re.compile(r"^\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
 NEW_KERNEL = re.compile(r"^Linux version \d")
+
+
+def size(text):
+    """The bytes of 512M or 1G."""
+    match = re.fullmatch(r"(\d+)([MG])", text)
+    if not match:
+        raise ValueError("not a size in M or G: %r" % text)
+    return int(match.group(1)) << {"M": 20, "G": 30}[match.group(2)]
+
+
+def size_text(least, wanted):
+    """The larger one of some bytes and a size, for QEMU."""
+    return "%dM" % (max(least, size(wanted)) >> 20)
+
+
+def add_arguments(parser):
+    """What a configuration of the kernel asks of each machine, whatever runs in it."""
+    parser.add_argument("--slow", type=int, default=1, help="multiply time limits by this")
+    parser.add_argument("--least-mem", default=0, type=size, metavar="SIZE",
+                        help="give the machine at least this much memory")
+    parser.add_argument("--append", action="append", default=[], metavar="WORD",
+                        help="additional kernel parameter")
 
 
 def plain(line):
@@ -175,8 +202,9 @@ class Vm:
         self.timeout = timeout
         self.ram_file = ram_file
         self.accel = accelerator()
-        self.callbacks = {"console": [], "report": []}
+        self.callbacks = {"console": [self.hasten], "report": []}
         self.process = None
+        self.deadline = self.waited = 0
 
     def on(self, channel, callback):
         """Call callback(t_ns, line) for every line of "console" or "report".
@@ -184,6 +212,11 @@ class Vm:
         It runs in the thread of run(); while it runs the guest may be stalled.
         """
         self.callbacks[channel].append(callback)
+
+    def hasten(self, _t_ns, line):
+        """After a panic nothing is left to wait for."""
+        if PANIC.search(line):
+            self.deadline = min(self.deadline, time.monotonic() + PANIC_WAIT_S)
 
     def command(self, console_fd, report_fd):
         """The command line of QEMU."""
@@ -219,6 +252,8 @@ class Vm:
         command = self.command(*fds)
         with open(os.path.join(self.workdir, "qemu.cmd"), "w", encoding="utf-8") as out:
             out.write("\n".join(command) + "\n")
+        if os.environ.get("V") == "1":
+            print("# + " + shlex.join(command), flush=True)
         # QEMU must not outlive us, even if we are killed.
         if shutil.which("setpriv"):
             command = ["setpriv", "--pdeathsig", "KILL", "--"] + command
@@ -229,14 +264,16 @@ class Vm:
 
     def pump(self, channels):
         """Read both ports until they are closed; True if time ran out."""
-        deadline = time.monotonic() + self.timeout
+        start = time.monotonic()
+        self.deadline = start + self.timeout
         selector = selectors.DefaultSelector()
         for channel in channels:
             selector.register(channel.ours, selectors.EVENT_READ, channel)
         with selector:
             while selector.get_map():
-                left = deadline - time.monotonic()
+                left = self.deadline - time.monotonic()
                 if left <= 0:
+                    self.waited = time.monotonic() - start
                     return True
                 for key, _ in selector.select(left):
                     data = os.read(key.fd, PIPE_BYTES)
@@ -285,7 +322,7 @@ class Vm:
         """What went wrong below the level of tests."""
         trouble = []
         if timed_out:
-            trouble.append("no end after %d s; last console lines:" % self.timeout)
+            trouble.append("no end after %d s; last console lines:" % self.waited)
             trouble += ["    " + line for _, line in console[-5:]]
         elif status:
             how = ("killed by signal %d (%s)" % (-status, signal.Signals(-status).name)

@@ -14,11 +14,11 @@ jobs=$(nproc)
 config="lu"
 wanted="all"
 workspace=""
-# What time limits are multiplied by.
-slow=1
 keep_workspace=0
 build_only=0
 child=""
+verbose=""
+[[ ${V:-0} != 1 ]] || verbose=1
 
 # Where the selftests keep the programs that lists name as /tests/PROGRAM.
 targets=(liveupdate/iommu liveupdate iommu vfio)
@@ -33,7 +33,8 @@ $0 [-d build_dir] [-j jobs] [-c config] [-T list[,list]] [-w workspace] [-k] [-b
 Options:
 	-d)	path to the kernel build directory (default: .lu_iommu_build of the tree)
 	-j)	number of jobs for compilation
-	-c)	lu (default), lu-off (no live update), debug (with KASAN and kmemleak)
+	-c)	lu (default), lu-off (no live update), debug (with KASAN and kmemleak:
+		about three times slower, more memory)
 	-T)	lists to run (default: all that are not told to stay out)
 	-w)	workspace directory for logs (default: a temporary one)
 	-k)	keep the workspace after success
@@ -42,6 +43,7 @@ Options:
 	-h)	display this help
 Environment:
 	CC, HOSTCC	compilers for the kernel and the programs
+	V=1		print the commands, those of kbuild too
 END
 }
 
@@ -66,6 +68,17 @@ all_lists()
 	for list in "$test_dir"/tests/*.list; do
 		basename "$list" .list
 	done
+}
+
+# The same for a line of the configuration in use, which may ask more of the
+# machine than the lists do.
+config_setting()
+{
+	local fragment
+
+	fragment=$(fragments) || return
+	# shellcheck disable=SC2086
+	sed -n "s/^#vm $1=//p" $fragment | tail -n 1
 }
 
 # What runs without being named.
@@ -129,27 +142,46 @@ check_config()
 	return $lost
 }
 
+# What others say, for KTAP.
+comment()
+{
+	sed -u 's/^\(# \)\?/# /'
+}
+
+# With V=1, tell a command before it runs; KTAP takes it for a comment.
+shown()
+{
+	[[ -z $verbose ]] || echo "# + ${*@Q}"
+	"$@"
+}
+
 kernel_make()
 {
-	make -C "$kernel_dir" O="$build_dir" -j"$jobs" \
+	shown make -C "$kernel_dir" O="$build_dir" -j"$jobs" ${verbose:+V=1} \
 		${CC:+CC="$CC"} ${HOSTCC:+HOSTCC="$HOSTCC"} "$@"
 }
 
 # Run a command with its output in a log; on failure show the end of it.
 logged()
 {
-	local what=$1 log=$2 start=$SECONDS
+	local what=$1 log=$2 start=$SECONDS follow=""
 	shift 2
 
 	echo "# building $what"
-	"$@" > "$log" 2>&1 &
+	: > "$log"
+	"$@" >> "$log" 2>&1 &
 	child=$!
+	if [[ -n $verbose ]]; then
+		tail -n +1 -s 0.2 -f --pid="$child" "$log" | comment &
+		follow=$!
+	fi
 	while kill -0 "$child" 2> /dev/null; do
 		sleep 1
-		if (((SECONDS - start) % 20 == 19)); then
+		if [[ -z $verbose ]] && (((SECONDS - start) % 20 == 19)); then
 			echo "# ... $(wc -l < "$log") steps done"
 		fi
 	done
+	[[ -z $follow ]] || wait "$follow"
 	if ! wait "$child"; then
 		child=""
 		tail -n 20 "$log" | sed 's/^/# /'
@@ -183,6 +215,7 @@ configure_kernel()
 	kernel_make -s KCONFIG_CONFIG="$new" olddefconfig \
 		> "$workspace/config.log" 2>&1 ||
 		bail_out "olddefconfig failed, see $workspace/config.log"
+	[[ -z $verbose ]] || comment < "$workspace/config.log"
 	check_config "$requested" "$new" || bail_out "the configuration lost options"
 	if ! cmp -s "$new" "$build_dir/.config"; then
 		mv "$new" "$build_dir/.config"
@@ -192,8 +225,8 @@ configure_kernel()
 
 build_programs()
 {
-	make -C "$kernel_dir/tools/testing/selftests" O="$build_dir" -j"$jobs" \
-		TARGETS="${targets[*]}" FORCE_TARGETS=1 USERLDFLAGS=-static \
+	shown make -C "$kernel_dir/tools/testing/selftests" O="$build_dir" -j"$jobs" \
+		${verbose:+V=1} TARGETS="${targets[*]}" FORCE_TARGETS=1 USERLDFLAGS=-static \
 		${CC:+CC="$CC"}
 }
 
@@ -260,17 +293,22 @@ END
 run_list()
 {
 	local list=$1 dir="$workspace/$1" status=0
-	local runner args=(--kernel "$kernel" --initrd "$build_dir/vmtest/$list.cpio")
+	local runner word args=(--kernel "$kernel" --initrd "$build_dir/vmtest/$list.cpio")
 
+	args+=(--slow "$(config_setting slow)" --least-mem "$(config_setting mem)")
+	for word in $(config_setting append); do
+		args+=(--append "$word")
+	done
 	mkdir -p "$dir"
 	read -r -a runner <<< "$(list_setting "$list" runner)"
 	if [[ ${#runner[@]} -gt 0 ]]; then
 		args+=(--out "$dir" --frame-host "$(find_program frame_host)")
 	else
 		runner=(run_list.py)
-		args+=(--workdir "$dir" --slow "$slow" --list "$test_dir/tests/$list.list"
+		args+=(--workdir "$dir" --list "$test_dir/tests/$list.list"
 		       --skips "$test_dir/skips/$list")
 	fi
+	[[ -z $verbose ]] || echo "    # + python3 $test_dir/${runner[*]} ${args[*]}"
 	# In the background, because bash only acts on signals while it waits.
 	python3 "$test_dir/${runner[0]}" "${runner[@]:1}" "${args[@]}" \
 		> "$dir/results.log" 2>&1 &
@@ -347,9 +385,6 @@ main()
 		esac
 	done
 
-	if [[ $config == debug ]]; then
-		slow=4
-	fi
 	if [[ $wanted == all ]]; then
 		lists=$(default_lists)
 	else

@@ -28,6 +28,8 @@ EXPECT_FILE = os.path.join(HERE, "yardstick.expect")
 
 RING = 4096
 MEMORY_MB = 1024
+# Below the hole for devices, so that the memory's file has each page at its address.
+MOST_MEMORY_MB = 2560
 # A socket of the host holds 11 frames: as many as come in the 50 ms that the
 # judge lets a frame take, so that a refusal is not more of a fault than delay.
 FPS = 200
@@ -72,14 +74,19 @@ TRACES = ("pci_cfg_write", "e1000x_rx_*", "e1000e_rx_null_descriptor", "e1000e_l
           "vtd_re_not_present", "vtd_ce_not_present", "vtd_irq_generate")
 
 
-def ram_directory():
+def memory_mb(options):
+    """As much as the kernel's configuration asks for, as far as it can be watched."""
+    return max(MEMORY_MB, min(options.least_mem >> 20, MOST_MEMORY_MB))
+
+
+def ram_directory(memory):
     """Where the guest's memory can be: in memory if that has the room."""
-    needed = MEMORY_MB * 1.05 * 2**20
+    needed = memory * 1.05 * 2**20
     for place in ("/dev/shm", tempfile.gettempdir()):
         if os.path.isdir(place) and shutil.disk_usage(place).free > needed:
             return place
     sys.exit("yardstick: no %d MiB free in /dev/shm or %s for the guest's memory"
-             % (MEMORY_MB, tempfile.gettempdir()))
+             % (memory, tempfile.gettempdir()))
 
 
 def machine_arguments(options, scratch):
@@ -113,6 +120,7 @@ def kernel_arguments(options):
         guest.append("run=%d" % options.run)
     if guest:
         words.append("vmtest.args=" + ",".join(guest))
+    words.append("vmtest.slow=%d" % options.slow)
     return " ".join(words + options.append)
 
 
@@ -161,7 +169,8 @@ class Measurement:
         self.machine = vm.Vm(options.kernel, options.initrd, self.outdir,
                              kernel_arguments(options),
                              machine_arguments(options, scratch) + trace_arguments(log),
-                             "%dM" % MEMORY_MB, timeout=options.timeout, ram_file=ram)
+                             "%dM" % memory_mb(options), timeout=options.timeout * options.slow,
+                             ram_file=ram)
         source = recorder.FrameSource(options.frame_host, ram, scratch + "/q",
                                       scratch + "/h", options.fps, self.outdir)
         self.record = recorder.Recorder(self.outdir, ram, log, source, self.progress)
@@ -192,7 +201,7 @@ class Measurement:
         """Returns what is wrong with the run as a measurement."""
         shutil.rmtree(self.outdir, ignore_errors=True)
         os.makedirs(self.outdir)
-        memory = tempfile.mkdtemp(prefix="yard-", dir=ram_directory())
+        memory = tempfile.mkdtemp(prefix="yard-", dir=ram_directory(memory_mb(self.options)))
         scratch = tempfile.mkdtemp(prefix="yard-")
         try:
             result = self.boot(scratch, memory)
@@ -304,11 +313,11 @@ def parse_arguments():
     parser.add_argument("--topology", choices=sorted(TOPOLOGY), default="root-port")
     parser.add_argument("--fps", type=int, default=FPS, help="frames a second")
     parser.add_argument("--runs", type=int, default=1, help="number of runs")
-    parser.add_argument("--timeout", type=int, default=300, help="seconds for one run")
+    vm.add_arguments(parser)
+    parser.add_argument("--timeout", type=int, default=300,
+                        help="seconds for one run, times --slow")
     parser.add_argument("--expect", choices=("pass", "not-yet"),
                         help="expected verdict (default: what yardstick.expect says)")
-    parser.add_argument("--append", action="append", default=[],
-                        help="additional kernel parameter")
     parser.add_argument("--no-kexec", action="store_true",
                         help="stay in one kernel; needs the list yardstick-once")
     control = parser.add_argument_group("controls, with --no-kexec")
