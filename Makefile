@@ -28,6 +28,7 @@ export KBUILD_BUILD_HOST := lu
 # Our variables are not the kernel's: its make gets none of them.
 MAKEOVERRIDES :=
 
+comma := ,
 TOOL := python3 tools/series/series.py
 STEP := python3 tools/series/step.py
 LU := tools/testing/selftests/liveupdate/iommu
@@ -35,7 +36,7 @@ VMTEST := $(BUILD)/linux/$(LU)/vmtest.sh
 OUT := $(BUILD)/out-$(CONFIG)
 REPORT := $(BUILD)/out/report
 
-.PHONY: help setup fetch tree kernel demo test check kunit selftest controls bisect series save \
+.PHONY: help setup fetch tree kernel demo test check kunit selftest controls bisect matrix series save \
 	bump clean distclean
 
 help:      ## print this table (default)
@@ -84,6 +85,10 @@ selftest: kernel   ## the kselftests in QEMU [T=list,list] [CONFIG=debug: with K
 controls: kernel   ## break what the runner of the selftests watches, on real machines: it must notice
 	@$(STEP) controls "controls: machines that fail in one way each" -- \
 		python3 -B tools/judge/runner_controls.py --tree $(BUILD)/linux --build-dir $(OUT)
+
+matrix: kernel   ## the series compiles with what it needs off, as modules, for arm64 [T=variant,variant]
+	@$(STEP) matrix "matrix: other configurations and arm64 compile" -- \
+		tools/series/matrix.py --jobs $(J) $(subst $(comma), ,$(T))
 
 bisect: kernel   ## every prefix of the series: option on and off, W=1, sparse, boot
 	@$(STEP) bisect "bisect: each prefix of the series builds and boots" -- \

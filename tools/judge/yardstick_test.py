@@ -20,8 +20,9 @@ import yardstick  # pylint: disable=wrong-import-position
 
 Result = collections.namedtuple("Result", "problems report")
 Record = collections.namedtuple("Record", "problems marks")
-Options = collections.namedtuple("Options", "mode topology no_kexec outage fault run append report slow least_mem",
-                                 defaults=("legacy", "root-port", False, 0, False, 0, [], None, 1, 0))
+Options = collections.namedtuple(
+    "Options", "mode topology no_kexec list outage fault run append report slow least_mem",
+    defaults=("legacy", "root-port", False, None, 0, False, 0, [], None, 1, 0))
 
 
 class Expectation(unittest.TestCase):
@@ -137,6 +138,8 @@ class Machine(unittest.TestCase):
         self.assertEqual(words, ["intel_iommu=on,sm_on",
                                  "vmtest.list=/tests/yardstick-once.list",
                                  "vmtest.args=outage=5,fault", "vmtest.slow=8", "quiet"])
+        words = yardstick.kernel_arguments(Options(no_kexec=True, list="other")).split()
+        self.assertEqual(words, ["intel_iommu=on", "vmtest.list=/tests/other.list", "vmtest.slow=1"])
 
     def test_memory(self):
         for asked, given in ((0, 1024), (512, 1024), (2048, 2048), (3072, 2560)):

@@ -17,7 +17,7 @@ from gitio import Git, Stop, say, show, write_file
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 SECTION = "IOMMU LIVE UPDATE"
-TARGETS = "help setup fetch tree kernel demo test check kunit selftest controls bisect series save " \
+TARGETS = "help setup fetch tree kernel demo test check kunit selftest controls bisect matrix series save " \
           "bump clean distclean".split()
 # A package mirror by name. apt knows which one this machine uses.
 HOST = re.compile(r"\b(?:deb|ftp|cdn|security|archive|snapshot|mirrors?)[\w.-]*\.(?:debian|ubuntu|kernel)\.(?:org|com)\b")

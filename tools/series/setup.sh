@@ -13,10 +13,11 @@ QEMU_WANTED=10
 OS_RELEASE=${OS_RELEASE:-/etc/os-release}
 SYSTEM_PATH=${SYSTEM_PATH:-/usr/bin:/bin}
 
-# What a bare Debian lacks. By use: the kernel's build; its checks; static programs for
-# the machine; PID 1 and RAM disks; fetching over TLS.
+# What a bare Debian lacks. By use: the kernel's build; that for arm64; its checks; static
+# programs for the machine; PID 1 and RAM disks; fetching over TLS.
 PACKAGES="git make gcc libc6-dev flex bison bc libelf-dev libssl-dev perl kmod xz-utils
 	diffutils python3 ccache
+	gcc-aarch64-linux-gnu
 	sparse codespell shellcheck python3-ply python3-git
 	libcap-dev uuid-dev linux-libc-dev
 	cpio busybox-static
@@ -98,7 +99,8 @@ other_distribution()
 
 	for pair in git:git make:make gcc:gcc flex:flex bison:bison bc:bc perl:perl depmod:kmod \
 		xz:xz awk:awk diff:diffutils python3:python3 ccache:ccache sparse:sparse \
-		codespell:codespell shellcheck:ShellCheck cpio:cpio busybox:busybox-static; do
+		codespell:codespell shellcheck:ShellCheck cpio:cpio busybox:busybox-static \
+		aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu; do
 		command -v "${pair%%:*}" > /dev/null || missing+=("${pair#*:}")
 	done
 	# The checks call the distribution's own python3, whatever comes first in PATH.

@@ -205,7 +205,7 @@ class Setup(unittest.TestCase):
     def other(self):
         """Another distribution, that has all."""
         for name in "git make gcc flex bison bc perl depmod xz awk diff python3 ccache sparse codespell " \
-                    "shellcheck cpio busybox".split():
+                    "shellcheck cpio busybox aarch64-linux-gnu-gcc".split():
             self.tool(name)
         self.tool("qemu-system-x86_64", "echo QEMU emulator version 10.0.2")
 

@@ -16,6 +16,7 @@ import subprocess
 import sys
 
 import tree
+from kbuild import Kbuild, errors
 from gitio import Stop, say, show, write_file
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -30,37 +31,14 @@ NO_SPARSE = "is not available or not up to date"
 NUMBERS = re.compile(r"\b\d+(:\d+)?\b")
 
 
-class Walk:
+class Walk(Kbuild):
     def __init__(self, shop, jobs):
-        self.shop, self.git, self.jobs = shop, shop.git, jobs
+        super().__init__(shop, jobs, "bisect")
+        self.git = shop.git
         self.on = os.path.join(shop.build, "out-lu")
         self.off = os.path.join(shop.build, "out-lu-off-bisect")
-        self.logs = os.path.join(shop.build, "logs", "bisect")
         self.done = os.path.join(shop.build, "out-bisect")
-        os.makedirs(self.logs, exist_ok=True)
         os.makedirs(self.done, exist_ok=True)
-        self.number, self.failed = 0, 0
-
-    def make(self, label, out, *goals, keep_going=False):
-        """(status, output) of the kernel's make."""
-        command = ["make", "-s", "-C", self.shop.path, "O=" + out, "-j%d" % self.jobs,
-                   "CC=" + os.environ["CC"], "HOSTCC=" + os.environ["HOSTCC"]]
-        command += (["-k"] if keep_going else []) + list(goals)
-        log = os.path.join(self.logs, label.replace("/", "-") + ".log")
-        show(command)
-        with open(log, "w", encoding="utf-8") as file:
-            status = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT,
-                                    stdin=subprocess.DEVNULL, env=dict(os.environ, V="0")).returncode
-        with open(log, encoding="utf-8", errors="replace") as file:
-            return status, file.read()
-
-    def result(self, name, problems):
-        self.number += 1
-        for line in problems[:15]:
-            say("# " + line)
-        say("%s %d bisect.%s" % ("not ok" if problems else "ok", self.number, name))
-        self.failed += bool(problems)
-        return not problems
 
     def goto(self, commit):
         """Work tree and a detached HEAD at a commit; make tree and make save find their way back."""
@@ -148,13 +126,6 @@ def count_warnings(text, kernel, touched):
             key = (path, NUMBERS.sub("N", match.group(3)))
             found[key] = found.get(key, 0) + 1
     return found
-
-
-def errors(status, text):
-    if not status:
-        return []
-    found = [l.strip() for l in text.split("\n") if re.search(r"error|Error|undefined", l)]
-    return found[-10:] or ["make failed with status %d" % status]
 
 
 def sources(paths):

@@ -29,6 +29,9 @@
 #define PCI_DEVICES	"/sys/bus/pci/devices"
 #define TRANSLATION	"/sys/kernel/debug/iommu/intel/dmar_translation_struct"
 
+/* iommufd's name of the device that is attached. */
+static u32 dev_id;
+
 static ssize_t file_read(const char *path, void *data, size_t size)
 {
 	int fd = open(path, O_RDONLY);
@@ -103,9 +106,12 @@ bool dma_device_belief(const char *bdf, struct dma_belief *belief)
 	if (pasid < 0) {
 		belief->pgd = ctx_lo & ~0xfffULL;
 		belief->did = ctx_hi >> 8 & 0xffff;
+		belief->stage = DMA_LEGACY;
 	} else {
 		/* Entry type 1 walks the first stage, whose table is in p2. */
-		belief->pgd = ((p0 >> 6 & 7) == 1 ? p2 : p0) & ~0xfffULL;
+		belief->stage = p0 >> 6 & 7;
+		belief->pgd = belief->stage == DMA_FIRST_STAGE ? p2 : p0;
+		belief->pgd &= ~0xfffULL;
 		belief->did = p1 & 0xffff;
 	}
 	return true;
@@ -145,6 +151,29 @@ static void map_registers(struct vfio_pci_device *device)
 		fail_exit("mmap of BAR 0");
 }
 
+u32 dma_device_table(struct vfio_pci_device *device)
+{
+	struct iommu_hwpt_alloc hwpt = {
+		.size = sizeof(hwpt),
+		.dev_id = dev_id,
+		.pt_id = device->iommu->ioas_id,
+	};
+
+	ioctl_assert(device->iommu->iommufd, IOMMU_HWPT_ALLOC, &hwpt);
+	return hwpt.out_hwpt_id;
+}
+
+int dma_device_use_table(struct vfio_pci_device *device, u32 table)
+{
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+		.pt_id = table,
+	};
+
+	return ioctl(device->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) ?
+		-errno : 0;
+}
+
 /*
  * The page table is asked for by name, not left to the kernel to choose when
  * the device is attached to an IOAS: only such a one can be preserved.
@@ -166,22 +195,13 @@ struct vfio_pci_device *dma_device_attach(const char *bdf, int memfd)
 		.length = AREA_SIZE,
 		.iova = AREA_IOVA,
 	};
-	struct iommu_hwpt_alloc hwpt = {
-		.size = sizeof(hwpt),
-		.pt_id = iommu->ioas_id,
-	};
-	struct vfio_device_attach_iommufd_pt attach = {
-		.argsz = sizeof(attach),
-	};
 
 	bind_driver(bdf);
 	vfio_pci_cdev_open(device, bdf);
 	ioctl_assert(device->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind);
+	dev_id = bind.out_devid;
 	ioctl_assert(iommu->iommufd, IOMMU_IOAS_MAP_FILE, &map);
-	hwpt.dev_id = bind.out_devid;
-	ioctl_assert(iommu->iommufd, IOMMU_HWPT_ALLOC, &hwpt);
-	attach.pt_id = hwpt.out_hwpt_id;
-	ioctl_assert(device->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
+	VFIO_ASSERT_EQ(dma_device_use_table(device, dma_device_table(device)), 0);
 	map_registers(device);
 	return device;
 }

@@ -22,9 +22,23 @@ void dma_device_find(char bdf[BDF_SIZE]);
  */
 struct vfio_pci_device *dma_device_attach(const char *bdf, int memfd);
 
+/* Make another page table for what the device can reach; its name. */
+u32 dma_device_table(struct vfio_pci_device *device);
+
+/* Let the device use a page table in place of its own; 0 or -errno. */
+int dma_device_use_table(struct vfio_pci_device *device, u32 table);
+
+/* In scalable mode as the entry has it (VT-d specification 9.6). */
+enum dma_stage {
+	DMA_LEGACY = 0,
+	DMA_FIRST_STAGE = 1,
+	DMA_SECOND_STAGE = 2,
+};
+
 struct dma_belief {
 	u64 pgd;	/* top level page table */
 	u64 did;	/* domain id */
+	enum dma_stage stage;
 };
 
 /*

@@ -17,12 +17,15 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <linux/compiler.h>
+
 #include "../../kselftest.h"
 
 #define REPORT_DEVICE "/dev/ttyS1"
 #define REPORT_LINE_MAX 1024
 
-static int report_fd = -1;
+/* One for all objects of a program. */
+__weak int report_fd = -1;
 
 /* Open the channel; 0 or -errno. Calling it again does nothing. */
 static inline int report_open(void)

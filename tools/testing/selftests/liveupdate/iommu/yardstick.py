@@ -109,8 +109,8 @@ def trace_arguments(log):
 
 
 def kernel_arguments(options):
-    words = [IOMMU[options.mode][1], "vmtest.list=/tests/%s.list"
-             % ("yardstick-once" if options.no_kexec else "yardstick")]
+    usual = "yardstick-once" if options.no_kexec else "yardstick"
+    words = [IOMMU[options.mode][1], "vmtest.list=/tests/%s.list" % (options.list or usual)]
     guest = []
     if options.outage:
         guest.append("outage=%d" % options.outage)
@@ -303,7 +303,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kernel", required=True, help="bzImage to boot and to kexec into")
     parser.add_argument("--initrd", required=True,
-                        help="initial RAM disk of the list yardstick or yardstick-once")
+                        help="initial RAM disk of the list that the guest runs")
     parser.add_argument("--frame-host", required=True, help="the frame_host program")
     parser.add_argument("--out", required=True, help="directory for the run directories")
     parser.add_argument("--report", metavar="DIR",
@@ -320,6 +320,7 @@ def parse_arguments():
                         help="expected verdict (default: what yardstick.expect says)")
     parser.add_argument("--no-kexec", action="store_true",
                         help="stay in one kernel; needs the list yardstick-once")
+    parser.add_argument("--list", help="list that the guest runs, if it is another one")
     control = parser.add_argument_group("controls, with --no-kexec")
     control.add_argument("--run", type=int, default=0, metavar="MS", help="length of the run")
     control.add_argument("--outage", type=int, default=0, metavar="MS",

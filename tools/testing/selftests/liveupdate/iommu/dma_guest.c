@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What every program has in common which lets the device of the test machine
+ * write into a memfd while the host watches.
+ */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <libliveupdate.h>
+#include <libvfio.h>
+
+#include "dma_guest.h"
+#include "report.h"
+
+char bdf[BDF_SIZE];
+
+void reached(const char *name)
+{
+	struct dma_belief belief;
+
+	if (bdf[0] && dma_device_belief(bdf, &belief))
+		report("yard: belief phase=%s pgd=%#lx did=%#lx", name,
+		       belief.pgd, belief.did);
+	report("yard: mark %s", name);
+}
+
+static u64 now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000UL + now.tv_nsec / 1000000;
+}
+
+void report_ring(const char *phase, const struct dma_area *area)
+{
+	struct igb_rx_scan scan;
+
+	igb_rx_scan(area, &scan);
+	report("yard: ring phase=%s first_desc=%lu first_seq=%lu contiguous=%lu holes=%lu bad=%lu",
+	       phase, scan.first_desc, scan.first_seq, scan.contiguous,
+	       scan.holes, scan.bad);
+}
+
+struct dma_area *area_map(int memfd)
+{
+	/* Populated, for pagemap tells only of pages in our page table. */
+	void *map = mmap(NULL, AREA_SIZE, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_POPULATE, memfd, 0);
+
+	if (map == MAP_FAILED)
+		fail_exit("mmap of the memfd");
+	return map;
+}
+
+/* Find the physical pages of the area. */
+static void area_pages(struct dma_area *area, u64 *pages)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	size_t i;
+
+	if (fd < 0)
+		fail_exit("pagemap");
+	for (i = 0; i < AREA_PAGES; i++) {
+		u64 at = (u64)area / AREA_PAGE + i, entry;
+
+		if (pread(fd, &entry, 8, at * 8) != 8 || !(entry >> 63))
+			fail_exit("page %zu of the memfd is not present", i);
+		pages[i] = (entry & ((1ULL << 55) - 1)) * AREA_PAGE;
+	}
+	close(fd);
+}
+
+void area_publish(struct dma_area *area)
+{
+	u64 *table = (void *)area + AREA_TABLE_AT;
+	size_t i;
+
+	area_pages(area, table);
+	for (i = 0; i < AREA_TABLE_PAGES; i++)
+		area->table[i] = table[AREA_TABLE_AT / AREA_PAGE + i];
+	area_set(&area->magic, AREA_MAGIC);
+	report("yard: area header=%#lx bdf=%s", table[0], bdf);
+}
+
+void area_check(struct dma_area *area)
+{
+	static u64 pages[AREA_PAGES];
+	u64 *table = (void *)area + AREA_TABLE_AT;
+	size_t i;
+
+	if (area_get(&area->magic) != AREA_MAGIC)
+		ksft_exit_fail_msg("the memfd is not the one preserved\n");
+	area_pages(area, pages);
+	for (i = 0; i < AREA_PAGES; i++)
+		if (pages[i] != table[i])
+			ksft_exit_fail_msg("page %zu of the memfd was at %#lx and is at %#lx\n",
+					   i, table[i], pages[i]);
+}
+
+int area_create(void)
+{
+	int memfd = memfd_create("dma-continuity", 0);
+
+	if (memfd < 0 || fallocate(memfd, 0, 0, AREA_SIZE))
+		fail_exit("memfd of %lu bytes", AREA_SIZE);
+	return memfd;
+}
+
+u64 receive(struct igb_rx *rx, u64 ms, u64 frames)
+{
+	u64 end = now_ms() + ms, count;
+
+	do {
+		usleep(20000);
+		count = igb_rx_poll(rx);
+	} while (now_ms() < end && count < frames);
+	return count;
+}
