@@ -32,6 +32,8 @@
 #include <linux/kexec_handover.h>
 #include <linux/mm.h>
 
+#include "liveupdate/loopback.h"
+
 /*
  * All that is known about KHO is below. KUnit replaces these three, so that
  * everything above them is tested as it is.
@@ -56,6 +58,23 @@ VISIBLE_IF_KUNIT struct folio *iommu_kho_restore(phys_addr_t phys)
 	return kho_restore_folio(phys);
 }
 EXPORT_SYMBOL_IF_KUNIT(iommu_kho_restore);
+
+/*
+ * For the self test, which takes over from itself: the page is still that of
+ * the kernel that has allocated it, and accounted.
+ */
+static int restore_own_pages(phys_addr_t phys, size_t size)
+{
+	struct ioptdesc *iopt = virt_to_ioptdesc(phys_to_virt(phys));
+
+	if (phys_to_virt(phys) != folio_address(ioptdesc_folio(iopt)) ||
+	    !iopt->preserved)
+		return -ENOENT;
+
+	iommu_unpreserve_pages(phys_to_virt(phys));
+	return folio_order(ioptdesc_folio(iopt)) == get_order(size) ? 0 :
+								      -EINVAL;
+}
 
 /**
  * iommu_preserve_pages() - Hand a page to the next kernel
@@ -130,6 +149,9 @@ int iommu_restore_pages(phys_addr_t phys, size_t size)
 
 	if (!size || !PAGE_ALIGNED(phys))
 		return -EINVAL;
+
+	if (iommu_loopback_is_own(phys))
+		return restore_own_pages(phys, size);
 
 	folio = iommu_kho_restore(phys);
 	if (!folio)

@@ -23,10 +23,11 @@ void iommu_liveupdate_domain_set(struct iommu_group *group,
 int iommu_liveupdate_attach_pasid(struct iommu_group *group);
 int iommu_liveupdate_change_type(struct iommu_group *group);
 int iommu_liveupdate_reset(struct device *dev);
-int iommu_liveupdate_join(struct iommu_group *group);
+int iommu_liveupdate_join(struct iommu_group *group, struct device *dev);
 void iommu_liveupdate_leave(struct iommu_group *group, struct device *dev);
 void iommu_liveupdate_probe(struct device *dev, const struct iommu_ops *ops);
 bool iommu_liveupdate_restore(struct iommu_group *group);
+void iommu_liveupdate_release(struct device *dev);
 void iommu_liveupdate_free_device(struct device *dev);
 
 static inline bool iommu_domain_is_preserved(struct iommu_domain *domain)
@@ -84,7 +85,8 @@ static inline int iommu_liveupdate_reset(struct device *dev)
 	return 0;
 }
 
-static inline int iommu_liveupdate_join(struct iommu_group *group)
+static inline int iommu_liveupdate_join(struct iommu_group *group,
+					struct device *dev)
 {
 	return 0;
 }
@@ -102,6 +104,10 @@ static inline void iommu_liveupdate_probe(struct device *dev,
 static inline bool iommu_liveupdate_restore(struct iommu_group *group)
 {
 	return false;
+}
+
+static inline void iommu_liveupdate_release(struct device *dev)
+{
 }
 
 static inline void iommu_liveupdate_free_device(struct device *dev)

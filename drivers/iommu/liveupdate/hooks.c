@@ -7,6 +7,7 @@
 
 #include <linux/cleanup.h>
 #include <linux/device.h>
+#include <linux/export.h>
 
 #include "../iommu-priv.h"
 #include "core.h"
@@ -82,15 +83,21 @@ int iommu_liveupdate_change_type(struct iommu_group *group)
 /**
  * iommu_liveupdate_join() - Another device is about to become a member
  * @group: The group
+ * @dev: The device
  *
  * It would share its requester id with a device that runs, or be attached to
- * a page table that was not made for it.
+ * a page table that was not made for it. If it runs itself it is stopped, as
+ * the group has a domain of its own.
  *
  * Return: 0 or -EBUSY.
  */
-int iommu_liveupdate_join(struct iommu_group *group)
+int iommu_liveupdate_join(struct iommu_group *group, struct device *dev)
 {
-	return check_free(group);
+	int ret = check_free(group);
+
+	if (!ret && group->domain)
+		iommu_restored_device_join(dev);
+	return ret;
 }
 
 /**
@@ -111,6 +118,7 @@ int iommu_liveupdate_reset(struct device *dev)
 	guard(mutex)(&group->mutex);
 	return check_free(group);
 }
+EXPORT_SYMBOL_NS_GPL(iommu_liveupdate_reset, "IOMMUFD_INTERNAL");
 
 /**
  * iommu_liveupdate_leave() - The device is about to be removed from its group

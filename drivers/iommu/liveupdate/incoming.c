@@ -30,12 +30,17 @@
 #define pr_fmt(fmt) "iommu: liveupdate: " fmt
 
 #include <linux/cleanup.h>
+#include <linux/delay.h>
 #include <linux/err.h>
 #include <linux/export.h>
 #include <linux/iommu.h>
 #include <linux/slab.h>
 
 #include "incoming.h"
+
+/* For memory that is needed to free more of it */
+#define BUILD_RETRIES	10
+#define BUILD_RETRY_MS	20
 
 DEFINE_MUTEX(iommu_incoming_lock); /* See incoming.h */
 struct iommu_incoming_state *iommu_incoming_state;
@@ -170,7 +175,8 @@ err_free:
  * Context: May sleep.
  *
  * Return: 0, -EBUSY if there is something already, -ENOMEM, or the error of
- * iommu_incoming_open(). Nothing is known of any unit then.
+ * iommu_incoming_open(), -EINVAL in place of its -ENOENT. Nothing is known of
+ * any unit then.
  */
 int iommu_incoming_start(u64 phys)
 {
@@ -184,7 +190,8 @@ int iommu_incoming_start(u64 phys)
 	if (IS_ERR(state)) {
 		pr_err("cannot rely on what the previous kernel left: %pe\n",
 		       state);
-		return PTR_ERR(state);
+		/* To everybody else -ENOENT means that it left nothing. */
+		return state == ERR_PTR(-ENOENT) ? -EINVAL : PTR_ERR(state);
 	}
 
 	iommu_incoming_state = state;
@@ -201,6 +208,11 @@ static void build_unused_domains(struct iommu_incoming_state *state)
 	xa_for_each(&state->domains, id, restored) {
 		int err = iommu_restored_domain_build(restored, NULL);
 
+		/* Nobody can be told, and the pages cannot be had later. */
+		for (int i = 0; err == -ENOMEM && i < BUILD_RETRIES; i++) {
+			msleep(BUILD_RETRY_MS);
+			err = iommu_restored_domain_build(restored, NULL);
+		}
 		if (err)
 			pr_warn("domain %lu: %llu pages of its table are lost: %pe\n",
 				id, restored->ser.pt.nr_tables, ERR_PTR(err));
@@ -255,9 +267,7 @@ bool iommu_incoming_unfinished(void)
 
 static bool is_unit(const struct iommu_hw_ser *unit, u32 type, u64 key)
 {
-	if (unit->type != type)
-		return false;
-	return type != IOMMU_SER_TYPE_INTEL || unit->intel.reg_phys == key;
+	return unit->type == type && iommu_record_unit_key(unit) == key;
 }
 
 /**
@@ -294,6 +304,7 @@ int iommu_incoming_unit(u32 type, u64 key, const struct iommu_hw_ser **unit)
 	}
 	return -ENOENT;
 }
+EXPORT_SYMBOL_NS_GPL(iommu_incoming_unit, "IOMMUFD_INTERNAL");
 
 /**
  * iommu_incoming_unit_adopted() - The unit does what its record says
@@ -313,6 +324,7 @@ void iommu_incoming_unit_adopted(const struct iommu_hw_ser *unit,
 	restored = xa_load(&iommu_incoming_state->units, unit->id);
 	restored->iommu = iommu;
 }
+EXPORT_SYMBOL_NS_GPL(iommu_incoming_unit_adopted, "IOMMUFD_INTERNAL");
 
 /**
  * iommu_incoming_unit_failed() - The unit was blocked
@@ -320,7 +332,8 @@ void iommu_incoming_unit_adopted(const struct iommu_hw_ser *unit,
  * @err: Why
  *
  * The driver has seen to it that nothing is translated any more. Whoever claims
- * a device of the unit gets @err.
+ * a device of the unit gets @err. If it had adopted the unit before, it is still
+ * asked to give back the page tables that only devices of the unit used.
  *
  * Context: May sleep.
  */
@@ -332,7 +345,6 @@ void iommu_incoming_unit_failed(const struct iommu_hw_ser *unit, int err)
 
 	guard(mutex)(&iommu_incoming_lock);
 	restored = xa_load(&iommu_incoming_state->units, unit->id);
-	restored->iommu = NULL;
 	restored->err = err;
 
 	xa_for_each(&iommu_incoming_state->devices, id, device) {
@@ -342,6 +354,7 @@ void iommu_incoming_unit_failed(const struct iommu_hw_ser *unit, int err)
 		}
 	}
 }
+EXPORT_SYMBOL_NS_GPL(iommu_incoming_unit_failed, "IOMMUFD_INTERNAL");
 
 /**
  * iommu_incoming_unit_device() - Iterate over the devices of a unit
@@ -365,6 +378,7 @@ iommu_incoming_unit_device(const struct iommu_hw_ser *unit,
 	} while (previous && previous->unit_id != unit->id);
 	return previous;
 }
+EXPORT_SYMBOL_NS_GPL(iommu_incoming_unit_device, "IOMMUFD_INTERNAL");
 
 /* The unit of a device, or an ERR_PTR: why it was not adopted */
 struct iommu_device *iommu_incoming_unit_of(const struct iommu_device_ser *ser)

@@ -110,6 +110,9 @@ extern char iommu_liveupdate_owner;
 void iommu_restored_device_stop(struct device *dev);
 void iommu_restored_device_block(struct iommu_restored_device *restored);
 void iommu_restored_device_put(struct iommu_restored_device *restored);
+void iommu_restored_device_fail(struct iommu_restored_device *restored, int err,
+				const char *why);
+void iommu_restored_device_join(struct device *dev);
 void iommu_restored_device_left(struct iommu_restored_device *restored);
 void iommu_restored_device_unplug(struct iommu_group *group,
 				  struct device *dev);

@@ -162,7 +162,8 @@ static void discard_present(struct iommu_restored_device *restored,
  * @device_id: What iommu_preserve_device() had set there
  *
  * First the device is stopped, then its group gets its default domain. If the
- * device has not been found, its requester ids are blocked. A device that was
+ * device has not been found, or has no group yet, its requester ids are blocked
+ * and it is like any other when that happens. A device that was
  * claimed, or stopped before, is left alone.
  *
  * Context: May sleep. Takes the group's mutex.
@@ -179,7 +180,6 @@ void iommu_discard_restored_device(u32 device_id)
 		if (!restored)
 			return;
 
-		/* One that is there but not found yet is found as any other. */
 		if (restored->state == IOMMU_RESTORED_WAITING) {
 			pr_warn("device %04x:%02x:%02x.%d has not come back\n",
 				restored->ser.segment,
@@ -188,6 +188,13 @@ void iommu_discard_restored_device(u32 device_id)
 				PCI_FUNC(restored->ser.bdf & 0xff));
 			iommu_restored_device_block(restored);
 			restored->state = IOMMU_RESTORED_DONE;
+			return;
+		}
+
+		/* Nothing is left that could be attached once it has a group. */
+		if (restored->state == IOMMU_RESTORED_FOUND) {
+			iommu_restored_device_fail(restored, -ENODEV,
+						   "given up too early");
 			return;
 		}
 

@@ -69,8 +69,9 @@ void iommu_restored_device_block(struct iommu_restored_device *restored)
 		ops->block(iommu, &restored->ser);
 }
 
-static void fail_device(struct iommu_restored_device *restored, int err,
-			const char *why)
+/* A device that is there will not have its domain. Under iommu_incoming_lock. */
+void iommu_restored_device_fail(struct iommu_restored_device *restored, int err,
+				const char *why)
 {
 	lockdep_assert_held(&iommu_incoming_lock);
 	dev_err(restored->dev, "live update: %s (%pe), DMA is stopped\n", why,
@@ -120,7 +121,8 @@ static void found_device(struct device *dev,
 	if (restored->state == IOMMU_RESTORED_FAILED)
 		iommu_restored_device_stop(dev);
 	else if (!same_device(&restored->ser, identity))
-		fail_device(restored, -ENODEV, "another device in its place");
+		iommu_restored_device_fail(restored, -ENODEV,
+					   "another device in its place");
 	else
 		restored->state = IOMMU_RESTORED_FOUND;
 }
@@ -155,6 +157,47 @@ void iommu_liveupdate_probe(struct device *dev, const struct iommu_ops *ops)
 	found_device(dev, &identity);
 }
 
+/* A device that goes on and has no domain will not get its own any more. */
+static void fail_found(struct device *dev, int err, const char *why)
+{
+	struct iommu_restored_device *restored = dev->iommu->restored;
+
+	if (!restored)
+		return;
+
+	guard(mutex)(&iommu_incoming_lock);
+	if (restored->state == IOMMU_RESTORED_FOUND)
+		iommu_restored_device_fail(restored, err, why);
+}
+
+/**
+ * iommu_restored_device_join() - A device is about to get its group's domain
+ * @dev: The device, in a group that has a domain already
+ *
+ * A device that goes on would be attached to a domain that is not its own while
+ * its DMA runs: it is stopped first.
+ *
+ * Context: May sleep. Under the group's mutex.
+ */
+void iommu_restored_device_join(struct device *dev)
+{
+	fail_found(dev, -EBUSY, "not alone in its group");
+}
+
+/**
+ * iommu_liveupdate_release() - The IOMMU driver is about to release a device
+ * @dev: The device
+ *
+ * Stops it, if it goes on and could not be set up, before the driver takes its
+ * translation away.
+ *
+ * Context: May sleep.
+ */
+void iommu_liveupdate_release(struct device *dev)
+{
+	fail_found(dev, -ENODEV, "it could not be set up");
+}
+
 /**
  * iommu_liveupdate_free_device() - The IOMMU core forgets a device
  * @dev: The device
@@ -168,12 +211,9 @@ void iommu_liveupdate_free_device(struct device *dev)
 	if (!restored)
 		return;
 
-	scoped_guard(mutex, &iommu_incoming_lock) {
-		/* Its IOMMU driver did not want it, or not its group. */
-		if (restored->state == IOMMU_RESTORED_FOUND)
-			fail_device(restored, -ENODEV, "no IOMMU driver for it");
+	fail_found(dev, -ENODEV, "its IOMMU driver does not want it");
+	scoped_guard(mutex, &iommu_incoming_lock)
 		restored->dev = NULL;
-	}
 	dev->iommu->restored = NULL;
 	iommu_restored_device_put(restored);
 }
@@ -296,12 +336,15 @@ bool iommu_liveupdate_restore(struct iommu_group *group)
 
 		err = attach_restored(group, restored, &why);
 		if (err) {
-			fail_device(restored, err, why);
+			iommu_restored_device_fail(restored, err, why);
 			continue;
 		}
 
 		restored->state = IOMMU_RESTORED_ATTACHED;
 		group->domain = restored->domain->domain;
+		/* What owners detach to: claiming DMA would have set it. */
+		group->blocking_domain =
+			dev_iommu_ops(gdev->dev)->blocked_domain;
 		group->owner = &iommu_liveupdate_owner;
 		group->owner_cnt = 1;
 		return true;

@@ -145,11 +145,18 @@ void iommu_restored_domain_unref(struct iommu_restored_domain *restored)
  *
  * Return: The domain, to be given to iommu_restored_domain_put(). Or an ERR_PTR:
  * -ENOENT if there is no such domain or all files are finished, -ENODEV if no
- * unit is there that it is for, or the error of the IOMMU driver.
+ * unit is there that it is for, or the error of the IOMMU driver or of
+ * iommu_incoming_look().
  */
 struct iommu_domain *iommu_restored_domain_get(u32 domain_id)
 {
 	struct iommu_restored_domain *restored;
+	int err;
+
+	/* Files may come back before any IOMMU driver has asked. */
+	err = iommu_incoming_look();
+	if (err)
+		return ERR_PTR(err);
 
 	guard(mutex)(&iommu_incoming_lock);
 	restored = iommu_restored_domain_ref(domain_id, NULL);

@@ -5,14 +5,20 @@
  */
 
 #include <linux/err.h>
+#include <linux/limits.h>
 #include <linux/mm.h>
 #include <linux/string.h>
 
 #include "reader.h"
 
-/* 1 KB of context tables in each unit is what DMA of its devices goes through. */
-struct context_tables {
-	u64 bits[8];
+/**
+ * struct reached - What the devices of a unit need of it
+ * @context_tables: VT-d: the tables that DMA goes through, as the unit has them
+ * @nr_rids: Self test: number of requester ids
+ */
+struct reached {
+	u64 context_tables[8];
+	u32 nr_rids;
 };
 
 /**
@@ -32,11 +38,26 @@ static unsigned long attachment_key(u32 unit_id, u32 other)
 	return (unsigned long)(unit_id - 1) << 16 | other;
 }
 
+/* A unit that is no hardware has no memory, but takes up a number far off. */
+static int check_key(struct iommu_reading *reading,
+		     const struct iommu_mock_ser *mock)
+{
+	int err = iommu_record_insert(&reading->used, ULONG_MAX - mock->key, 1);
+
+	if (err == -EBUSY)
+		return iommu_reading_refuse(reading, -EEXIST,
+					    "key is used twice");
+	return err ? iommu_reading_refuse(reading, err, "no memory") : 0;
+}
+
 static int check_unit(struct iommu_reading *reading,
 		      const struct iommu_hw_ser *unit)
 {
 	const struct iommu_intel_ser *intel = &unit->intel;
 	int err;
+
+	if (unit->type != IOMMU_SER_TYPE_INTEL)
+		return check_key(reading, &unit->mock);
 
 	/* Registers are not memory, but have a place in memory's stead. */
 	err = iommu_record_insert(&reading->used, PHYS_PFN(intel->reg_phys), 1);
@@ -60,13 +81,14 @@ static int check_unit(struct iommu_reading *reading,
 /* Every requester id is that of one device and goes through a known table. */
 static int check_rids(struct iommu_reading *reading,
 		      const struct iommu_device_ser *device,
-		      const struct iommu_intel_ser *intel,
-		      struct context_tables *reached)
+		      const struct iommu_hw_ser *unit, struct reached *reached)
 {
+	const struct iommu_intel_ser *intel = &unit->intel;
+
 	for (unsigned int i = 0; i < iommu_record_nr_rids(device); i++) {
 		u16 rid = iommu_record_rid(device, i);
-		unsigned int bit = iommu_record_context_table(intel, rid);
-		u64 mask = 1ULL << bit % 64;
+		unsigned int bit;
+		u64 mask;
 		int err;
 
 		err = iommu_record_insert(&reading->in->rids,
@@ -79,10 +101,15 @@ static int check_rids(struct iommu_reading *reading,
 		if (err)
 			return iommu_reading_refuse(reading, err, "no memory");
 
+		reached->nr_rids++;
+		if (unit->type != IOMMU_SER_TYPE_INTEL)
+			continue;
+		bit = iommu_record_context_table(intel, rid);
+		mask = 1ULL << bit % 64;
 		if (!(intel->context_tables[bit / 64] & mask))
 			return iommu_reading_refuse(reading, -EINVAL,
 						    "context table is not preserved");
-		reached->bits[bit / 64] |= mask;
+		reached->context_tables[bit / 64] |= mask;
 	}
 	return 0;
 }
@@ -117,10 +144,16 @@ static int check_attachment(struct iommu_reading *reading,
 			  device->attachment_id);
 }
 
+static bool has_pasid_dirs(const struct iommu_hw_ser *unit)
+{
+	return unit->type == IOMMU_SER_TYPE_INTEL &&
+	       iommu_intel_ser_scalable(&unit->intel);
+}
+
 static int check_device(struct iommu_reading *reading,
 			const struct iommu_device_ser *device,
 			struct attachments *attachments,
-			struct context_tables *reached)
+			struct reached *reached)
 {
 	const struct iommu_domain_ser *domain;
 	const struct iommu_hw_ser *unit;
@@ -137,15 +170,14 @@ static int check_device(struct iommu_reading *reading,
 	if (unit->type != domain->type)
 		return iommu_reading_refuse(reading, -EINVAL,
 					    "domain is not for this unit");
-	if (unit->intel.segment != device->segment)
+	if (iommu_record_segment(unit) != device->segment)
 		return iommu_reading_refuse(reading, -EINVAL,
 					    "unit is in another segment");
-	if (iommu_intel_ser_scalable(&unit->intel) != !!device->pasid_dir)
+	if (has_pasid_dirs(unit) != !!device->pasid_dir)
 		return iommu_reading_refuse(reading, -EINVAL,
 					    "PASID directory and mode do not match");
 
-	err = check_rids(reading, device, &unit->intel,
-			 &reached[device->unit_id - 1]);
+	err = check_rids(reading, device, unit, &reached[device->unit_id - 1]);
 	if (err)
 		return err;
 	err = check_attachment(reading, device, attachments);
@@ -155,8 +187,7 @@ static int check_device(struct iommu_reading *reading,
 				 device->pasid_dir_order);
 }
 
-static int check_devices(struct iommu_reading *reading,
-			 struct context_tables *reached)
+static int check_devices(struct iommu_reading *reading, struct reached *reached)
 {
 	const struct iommu_device_ser *device = NULL;
 	struct attachments attachments;
@@ -176,18 +207,26 @@ static int check_devices(struct iommu_reading *reading,
 	return err;
 }
 
-/* A table that no device needs is one that nobody is going to clear. */
-static int check_context_tables(struct iommu_reading *reading,
-				struct context_tables *reached)
+/* What no device needs is what nobody is going to clear. */
+static int check_reached(struct iommu_reading *reading,
+			 const struct reached *reached)
 {
 	const struct iommu_hw_ser *unit = NULL;
 
 	reading->where = iommu_record_kinds[IOMMU_SER_UNITS].name;
 	while ((unit = iommu_incoming_next(reading->in, IOMMU_SER_UNITS,
 					   unit ? unit->id : 0))) {
+		const struct reached *of_unit = &reached[unit->id - 1];
+
 		reading->id = unit->id;
-		if (memcmp(&reached[unit->id - 1], unit->intel.context_tables,
-			   sizeof(*reached)))
+		if (unit->type != IOMMU_SER_TYPE_INTEL) {
+			if (of_unit->nr_rids != unit->mock.nr_rids)
+				return iommu_reading_refuse(reading, -EINVAL,
+							    "wrong number of requester ids");
+			continue;
+		}
+		if (memcmp(of_unit->context_tables, unit->intel.context_tables,
+			   sizeof(of_unit->context_tables)))
 			return iommu_reading_refuse(reading, -EINVAL,
 						    "context table without a device");
 	}
@@ -199,7 +238,7 @@ int iommu_reading_check(struct iommu_reading *reading)
 {
 	const struct iommu_domain_ser *domain = NULL;
 	const struct iommu_hw_ser *unit = NULL;
-	struct context_tables *reached;
+	struct reached *reached;
 	u32 nr_places;
 	int err;
 
@@ -230,7 +269,7 @@ int iommu_reading_check(struct iommu_reading *reading)
 
 	err = check_devices(reading, reached);
 	if (!err)
-		err = check_context_tables(reading, reached);
+		err = check_reached(reading, reached);
 	iommu_record_free(reached);
 	return err;
 }

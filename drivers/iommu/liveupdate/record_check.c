@@ -4,8 +4,12 @@
  * refuses what the reader would refuse, as long as there is somebody to tell.
  */
 
+#include <kunit/static_stub.h>
+#include <kunit/visibility.h>
 #include <linux/bitops.h>
 #include <linux/errno.h>
+#include <linux/export.h>
+#include <linux/kconfig.h>
 #include <linux/mm.h>
 #include <linux/string.h>
 
@@ -72,20 +76,55 @@ static int check_intel(const struct iommu_intel_ser *intel, const char **why)
 	return 0;
 }
 
+static int check_mock(const struct iommu_mock_ser *mock, const char **why)
+{
+	if (!mock->key)
+		return refuse(why, "no key");
+	if (memchr_inv(mock->__reserved, 0, sizeof(mock->__reserved)))
+		return refuse(why, "reserved bytes are not zero");
+	return 0;
+}
+
+/* Is there a self test? KUnit replaces it, so that both answers are tested. */
+bool iommu_record_mock_known(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(iommu_record_mock_known);
+	return IS_ENABLED(CONFIG_IOMMUFD_TEST);
+}
+EXPORT_SYMBOL_IF_KUNIT(iommu_record_mock_known);
+
+/* Bytes of a unit's record that a type uses, 0 if there is no such type */
+static size_t type_size(u32 type)
+{
+	switch (type) {
+	case IOMMU_SER_TYPE_INTEL:
+		return sizeof(struct iommu_intel_ser);
+	case IOMMU_SER_TYPE_MOCK:
+		return iommu_record_mock_known() ?
+			       sizeof(struct iommu_mock_ser) : 0;
+	default:
+		return 0;
+	}
+}
+
 static int check_unit(const struct iommu_hw_ser *unit, const char **why)
 {
-	if (unit->type != IOMMU_SER_TYPE_INTEL)
+	size_t size = type_size(unit->type);
+
+	if (!size)
 		return refuse(why, "unknown type");
-	if (memchr_inv(&unit->intel + 1, 0,
-		       sizeof(unit->__space) - sizeof(unit->intel)))
+	if (memchr_inv((u8 *)unit->__space + size, 0,
+		       sizeof(unit->__space) - size))
 		return refuse(why, "reserved bytes are not zero");
-	return check_intel(&unit->intel, why);
+	return unit->type == IOMMU_SER_TYPE_INTEL ?
+		       check_intel(&unit->intel, why) :
+		       check_mock(&unit->mock, why);
 }
 
 /* Everything else about a page table is judged by those who restore it. */
 static int check_domain(const struct iommu_domain_ser *domain, const char **why)
 {
-	if (domain->type != IOMMU_SER_TYPE_INTEL)
+	if (!type_size(domain->type))
 		return refuse(why, "unknown type");
 	if (domain->__reserved ||
 	    memchr_inv(domain->pt.__reserved, 0, sizeof(domain->pt.__reserved)))
@@ -189,6 +228,31 @@ unsigned int iommu_record_context_table(const struct iommu_intel_ser *intel,
 	return bit;
 }
 
+u16 iommu_record_segment(const struct iommu_hw_ser *unit)
+{
+	return unit->type == IOMMU_SER_TYPE_INTEL ? unit->intel.segment :
+						    unit->mock.segment;
+}
+
+/* What identifies a unit among those of its type */
+u64 iommu_record_unit_key(const struct iommu_hw_ser *unit)
+{
+	return unit->type == IOMMU_SER_TYPE_INTEL ? unit->intel.reg_phys :
+						    unit->mock.key;
+}
+
+static bool units_conflict(const struct iommu_hw_ser *a,
+			   const struct iommu_hw_ser *b)
+{
+	if (a->type != b->type)
+		return false;
+	if (iommu_record_unit_key(a) == iommu_record_unit_key(b))
+		return true;
+	return a->type == IOMMU_SER_TYPE_INTEL &&
+	       iommu_ser_page_address(a->intel.rtaddr) ==
+		       iommu_ser_page_address(b->intel.rtaddr);
+}
+
 static bool devices_conflict(const struct iommu_device_ser *a,
 			     const struct iommu_device_ser *b)
 {
@@ -217,13 +281,10 @@ static bool devices_conflict(const struct iommu_device_ser *a,
 bool iommu_record_conflict(unsigned int kind, const void *a, const void *b)
 {
 	const struct iommu_domain_ser *domain_a = a, *domain_b = b;
-	const struct iommu_hw_ser *unit_a = a, *unit_b = b;
 
 	switch (kind) {
 	case IOMMU_SER_UNITS:
-		return unit_a->intel.reg_phys == unit_b->intel.reg_phys ||
-		       iommu_ser_page_address(unit_a->intel.rtaddr) ==
-			       iommu_ser_page_address(unit_b->intel.rtaddr);
+		return units_conflict(a, b);
 	case IOMMU_SER_DOMAINS:
 		return domain_a->pt.top_phys == domain_b->pt.top_phys;
 	default:

@@ -55,8 +55,11 @@ static inline u64 iommu_ser_page_flags(u64 reg)
 /* record_check.c: one record, or two of them, without any other */
 int iommu_record_check(unsigned int kind, const void *record, const char **why);
 bool iommu_record_conflict(unsigned int kind, const void *a, const void *b);
+bool iommu_record_mock_known(void);
 unsigned int iommu_record_nr_rids(const struct iommu_device_ser *device);
 u16 iommu_record_rid(const struct iommu_device_ser *device, unsigned int i);
+u16 iommu_record_segment(const struct iommu_hw_ser *unit);
+u64 iommu_record_unit_key(const struct iommu_hw_ser *unit);
 unsigned int iommu_record_context_table(const struct iommu_intel_ser *intel,
 					u16 rid);
 

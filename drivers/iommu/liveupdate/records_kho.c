@@ -9,12 +9,23 @@
 #include <kunit/visibility.h>
 #include <linux/err.h>
 #include <linux/export.h>
+#include <linux/io.h>
 #include <linux/kexec_handover.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
 
+#include "loopback.h"
 #include "records.h"
+
+/* Order of what this very kernel has allocated at @phys */
+static int own_order(u64 phys)
+{
+	struct folio *folio = page_folio(phys_to_page(phys));
+
+	return PFN_PHYS(folio_pfn(folio)) == phys && folio_ref_count(folio) ?
+		       folio_order(folio) : -ENOENT;
+}
 
 /* Zeroed memory that stays in this kernel */
 void *iommu_record_calloc(size_t nr, size_t size)
@@ -61,7 +72,10 @@ EXPORT_SYMBOL_IF_KUNIT(iommu_record_page_free);
 void iommu_record_page_restore_free(void *page)
 {
 	KUNIT_STATIC_STUB_REDIRECT(iommu_record_page_restore_free, page);
-	kho_restore_free(page);
+	if (iommu_loopback_is_own(virt_to_phys(page)))
+		kho_unpreserve_free(page);
+	else
+		kho_restore_free(page);
 }
 EXPORT_SYMBOL_IF_KUNIT(iommu_record_page_restore_free);
 
@@ -79,6 +93,7 @@ EXPORT_SYMBOL_IF_KUNIT(iommu_record_pfn_valid);
 int iommu_record_kho_order(u64 phys)
 {
 	KUNIT_STATIC_STUB_REDIRECT(iommu_record_kho_order, phys);
-	return kho_preserved_order(phys);
+	return iommu_loopback_is_own(phys) ? own_order(phys) :
+					     kho_preserved_order(phys);
 }
 EXPORT_SYMBOL_IF_KUNIT(iommu_record_kho_order);

@@ -75,6 +75,8 @@
 
 /* Types of units, and of the drivers that records belong to. Zero is none. */
 #define IOMMU_SER_TYPE_INTEL	1
+/* The unit of iommufd's self test, no hardware. Kernels without it refuse it. */
+#define IOMMU_SER_TYPE_MOCK	0xffff0001
 
 /**
  * struct iommu_ser_list - All records of one kind
@@ -187,10 +189,34 @@ static_assert(offsetof(struct iommu_intel_ser, segment) == 104);
 static_assert(offsetof(struct iommu_intel_ser, __reserved) == 106);
 
 /**
+ * struct iommu_mock_ser - Facts about the unit of iommufd's self test
+ * @key: What identifies the unit, not 0
+ * @nr_rids: Number of requester ids, of all devices that are recorded, aliases
+ *           included, whose translation the unit keeps
+ * @segment: PCI segment
+ * @__reserved: Zero
+ *
+ * If this structure is modified, `IOMMU_FLB_VERSION` must be updated.
+ */
+struct iommu_mock_ser {
+	u32 key;
+	u32 nr_rids;
+	u16 segment;
+	u16 __reserved[3];
+};
+
+static_assert(sizeof(struct iommu_mock_ser) == 16);
+static_assert(offsetof(struct iommu_mock_ser, key) == 0);
+static_assert(offsetof(struct iommu_mock_ser, nr_rids) == 4);
+static_assert(offsetof(struct iommu_mock_ser, segment) == 8);
+static_assert(offsetof(struct iommu_mock_ser, __reserved) == 10);
+
+/**
  * struct iommu_hw_ser - One IOMMU unit
  * @id: Id of the record, 0 if the place is free
  * @type: IOMMU_SER_TYPE number, tells which member of the union is used
  * @intel: Facts about a VT-d unit
+ * @mock: Facts about the unit of iommufd's self test
  * @__space: All of the union. What its used member does not cover is zero
  *
  * If this structure is modified, `IOMMU_FLB_VERSION` must be updated.
@@ -200,6 +226,7 @@ struct iommu_hw_ser {
 	u32 type;
 	union {
 		struct iommu_intel_ser intel;
+		struct iommu_mock_ser mock;
 		u64 __space[16];
 	};
 };
@@ -208,6 +235,7 @@ static_assert(sizeof(struct iommu_hw_ser) == 136);
 static_assert(offsetof(struct iommu_hw_ser, id) == 0);
 static_assert(offsetof(struct iommu_hw_ser, type) == 4);
 static_assert(offsetof(struct iommu_hw_ser, intel) == 8);
+static_assert(offsetof(struct iommu_hw_ser, mock) == 8);
 static_assert(offsetof(struct iommu_hw_ser, __space) == 8);
 
 /**
