@@ -17,14 +17,15 @@ from gitio import Git, Stop, say, show, write_file
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 SECTION = "IOMMU LIVE UPDATE"
-TARGETS = "help setup fetch tree kernel demo test check kunit selftest controls bisect matrix series save " \
+TARGETS = "help setup fetch tree kernel demo test check kunit selftest controls matrix bisect series save " \
           "bump clean distclean".split()
 # A package mirror by name. apt knows which one this machine uses.
 HOST = re.compile(r"\b(?:deb|ftp|cdn|security|archive|snapshot|mirrors?)[\w.-]*\.(?:debian|ubuntu|kernel)\.(?:org|com)\b")
 KERNEL_ORG = "cdn." + "kernel.org"
 # Mail and data that programs wrote have no place for an SPDX line: which file says it for them, and how.
 MUTE = (".patch", ".gz", ".json")
-SPEAKERS = {"patches/": ("patches/series", "Every file in this directory is under GPL-2.0."),
+SPEAKERS = {"drafts/": ("drafts/README.md", "Every file in this directory is under GPL-2.0."),
+            "patches/": ("patches/series", "Every file in this directory is under GPL-2.0."),
             "tools/judge/recordings/": ("tools/judge/README.md", "Every file in recordings/ is under GPL-2.0.")}
 
 
@@ -225,7 +226,7 @@ def hidden(kernel, base_commit, root, paths):
         above |= {os.path.dirname(p) for p in paths}
         rules = {os.path.join(d, ".gitignore") for d in above}
         for path in rules:
-            text = Git(kernel).blob(base_commit, path)
+            text = Git(kernel).blob("HEAD", path) or Git(kernel).blob(base_commit, path)
             if path in paths:
                 with open(os.path.join(root, path), "rb") as file:
                     text = file.read()
@@ -301,7 +302,7 @@ def gates(shop):
     own = own_files(root)
     added = {i.name: i.subject + "\n" + i.body + "\n" + "\n".join(
         l[1:] for hs in i.files.values() for h in hs for l in h.body if l[0] == "+") for i in items}
-    prose = [p for p in own if not p.startswith(("LICENSES/", "patches/", "tools/judge/recordings/"))
+    prose = [p for p in own if not p.startswith(("LICENSES/", "patches/", "drafts/chain", "tools/judge/recordings/"))
              and not p.endswith((".gz", ".svg", "codespell.ignore"))]
     for path in prose + ["patches/cover-letter"]:
         added[path] = shop.store.read(path).decode("utf-8", "surrogateescape")

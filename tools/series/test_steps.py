@@ -21,6 +21,8 @@ import toy
 import walk
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+# Whoever runs this in the background may have it ignored, and then no child could be interrupted.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 NESTED = """KTAP version 1
 1..2
     KTAP version 1
@@ -327,7 +329,8 @@ class Counting(unittest.TestCase):
                 (os.killpg if everybody else os.kill)(child.pid, number)
         return child.wait(), "".join(said)
 
-    UNTIDY = "trap 'echo tidy; exit 1' INT; echo ready; sleep 30; sleep 30"
+    # In many short ones, because a signal between the fork and the exec of a sleep is lost on the sleep.
+    UNTIDY = "trap 'echo tidy; exit 1' INT; echo ready; for i in $(seq 300); do sleep 0.1; done"
 
     def test_step_interrupted(self):
         code, out = self.interrupted(signal.SIGINT, True, "step.py", "x", "what", "--", "sh", "-c", self.UNTIDY)

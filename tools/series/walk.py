@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """make bisect: each prefix of the series builds, with the option on and off, and boots (KTAP).
 
-Per entry: the touched objects with W=1 and sparse give no warning that the base
-does not have; the kernel with live update builds and boots; the touched
-directories build without it. Oldest first and in the same output directories,
+Per entry: the kernel with live update builds and boots; the touched objects
+with W=1 and sparse give no warning that the base does not have; the touched
+directories build without it. An object that no option builds yet is looked at
+with the entry that brings the option, or at the end. Oldest first and in the same output directories,
 so that each step compiles only what its entry changed and the last kernel is
 the tested one. A commit that passed once is not built again until make clean.
 """
@@ -39,6 +40,7 @@ class Walk(Kbuild):
         self.off = os.path.join(shop.build, "out-lu-off-bisect")
         self.done = os.path.join(shop.build, "out-bisect")
         os.makedirs(self.done, exist_ok=True)
+        self.later = []         # sources whose objects no option has built yet
 
     def goto(self, commit):
         """Work tree and a detached HEAD at a commit; make tree and make save find their way back."""
@@ -160,7 +162,9 @@ def run(walk, items, made):
             say("# %s: nothing that is built into the kernel" % item.name)
             continue
         if commit not in todo:
-            for part in ("warnings", "on", "boot", "off"):
+            with open(os.path.join(walk.done, commit), encoding="utf-8") as file:
+                walk.later = file.read().split()[1:]
+            for part in ("on", "warnings", "boot", "off"):
                 walk.result("%s.%s" % (item.name, part), [])
             say("# %s: commit %s passed before" % (item.name, commit[:12]))
             continue
@@ -171,27 +175,38 @@ def run(walk, items, made):
         status, text = walk.make(item.name + "-off", walk.off, "prepare", *directories)
         good &= walk.result(item.name + ".off", walk.lost(walk.off, off) + errors(status, text))
         if good:
-            write_file(os.path.join(walk.done, commit), item.name + "\n")
+            write_file(os.path.join(walk.done, commit), "\n".join([item.name] + walk.later) + "\n")
     walk.goto(made[-1])
     write_file(os.path.join(walk.on, ".config"), tip_config)
+    problems = []
+    if walk.later:
+        problems = judge_objects(walk, "tip", walk.later, touched, known)
     status, text = walk.make("tip", walk.on, "olddefconfig", "bzImage", "modules")
-    problems = errors(status, text)
+    problems += errors(status, text)
     with open(os.path.join(walk.on, ".config"), encoding="utf-8") as file:
         if file.read() != tip_config:
             problems.append("its configuration is not the tested kernel's")
     walk.result("tip-is-the-tested-kernel", problems)
 
 
+def judge_objects(walk, name, files, touched, known):
+    status, found, text = walk.warnings(name + "-warnings", files, touched)
+    return errors(status, text) + ["%s: %s" % k for k, count in sorted(found.items())
+                                   if count > known.get(k, 0)]
+
+
 def prefix(walk, name, files, touched, known):
-    """One prefix with the option on: warnings, build, boot."""
-    problems = []
-    if files:
-        status, found, text = walk.warnings(name + "-warnings", files, touched)
-        problems = errors(status, text)
-        problems += ["%s: %s" % k for k, count in sorted(found.items()) if count > known.get(k, 0)]
-    good = walk.result(name + ".warnings", problems)
+    """One prefix with the option on: build, warnings, boot."""
+    files = sorted(set(files) | set(walk.later))
+    objects = {f: os.path.join(walk.on, f[:-2] + ".o") for f in files}
+    for path in objects.values():
+        if os.path.exists(path):
+            os.unlink(path)
     status, text = walk.make(name + "-on", walk.on, "bzImage", "modules")
     built = walk.result(name + ".on", errors(status, text))
+    walk.later = [f for f in files if not os.path.exists(objects[f])]
+    now = [f for f in files if f not in walk.later]
+    good = walk.result(name + ".warnings", judge_objects(walk, name, now, touched, known) if now else [])
     booted = walk.result(name + ".boot", walk.boot(name) if built else ["not built"])
     return good and built and booted
 
