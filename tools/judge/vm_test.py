@@ -22,6 +22,10 @@ import vm  # pylint: disable=wrong-import-position
 
 FIRST = "[    0.000000] Linux version 7.3.4 (lu@lu) (gcc) #1 SMP"
 
+# As an old QEMU says it (in double quotes of the shell).
+OWN_FAULT = ("qemu-system-x86_64: system/physmem.c:2678: iotlb_to_section: Assertion "
+             "'section_index < d->map.sections_nb' failed.")
+
 # One headline of each kind, as kernels write them.
 SPLATS = """
 [    2.868543] Kernel panic - not syncing: VFS: Unable to mount root fs on "" or unknown-block(0,0)
@@ -107,7 +111,7 @@ class FakeQemu(unittest.TestCase):
         vm.QEMU = self.real
         self.dir.cleanup()
 
-    def run_fake(self, body, timeout=20, callbacks=()):
+    def install(self, body):
         path = os.path.join(self.dir.name, "qemu")
         with open(path, "w", encoding="utf-8") as script:
             script.write(textwrap.dedent("""\
@@ -121,6 +125,9 @@ class FakeQemu(unittest.TestCase):
                 """) + textwrap.dedent(body))
         os.chmod(path, os.stat(path).st_mode | stat.S_IXUSR)
         vm.QEMU = path
+
+    def run_fake(self, body, timeout=20, callbacks=()):
+        self.install(body)
         self.machine = vm.Vm("kernel", "initrd", os.path.join(self.dir.name, "work"),
                              timeout=timeout)
         for channel, callback in callbacks:
@@ -154,6 +161,43 @@ class FakeQemu(unittest.TestCase):
     def test_killed(self):
         result = self.run_fake("kill -SEGV $$")
         self.assertEqual(result.problems, ["QEMU killed by signal 11 (SIGSEGV)"])
+
+    def boot_fake(self, body):
+        """(VmResult, Verdict, number of starts) of a list with one test."""
+        path = os.path.join(self.dir.name, "some.list")
+        with open(path, "w", encoding="utf-8") as out:
+            out.write("a|10|once|/tests/a\n")
+        count = os.path.join(self.dir.name, "count")
+        self.install("echo >> %s\ncount=$(wc -l < %s)\n" % (count, count) +
+                     textwrap.dedent(body))
+        result, verdict = run_list.boot(run_list.TestList(path), "kernel", "initrd",
+                                        os.path.join(self.dir.name, "work"))
+        with open(count, encoding="utf-8") as lines:
+            return result, verdict, len(lines.readlines())
+
+    def test_fault_of_qemu_does_not_count(self):
+        result, verdict, starts = self.boot_fake("""
+            [ $count -lt 3 ] && { echo "%s" >&2; kill -ABRT $$; }
+            exit 0
+            """ % OWN_FAULT)
+        self.assertEqual((starts, result.status, result.problems), (3, 0, []))
+        self.assertEqual(verdict.notes[-2:], ["QEMU died of its own fault: " + OWN_FAULT] * 2)
+
+    def test_fault_of_qemu_in_all_attempts(self):
+        result, _, starts = self.boot_fake('echo "%s" >&2; kill -ABRT $$' % OWN_FAULT)
+        self.assertEqual(starts, vm.ATTEMPTS)
+        self.assertEqual(result.problems, ["QEMU killed by signal 6 (SIGABRT): " + OWN_FAULT])
+
+    def test_other_ends_count_at_once(self):
+        for body in ('echo "%s" >&2; exit 1' % OWN_FAULT,
+                     'echo "%s" >&2; kill -SEGV $$' % OWN_FAULT,
+                     'echo "hw/net/igb_core.c:1: Assertion \\`x\' failed." >&2; kill -ABRT $$'):
+            with self.subTest(body):
+                self.tearDown()
+                self.setUp()
+                result, _, starts = self.boot_fake(body)
+                self.assertEqual(starts, 1)
+                self.assertIsNone(result.emulator_bug())
 
     def test_hang(self):
         start = time.monotonic()

@@ -99,27 +99,39 @@ class Conclusion(unittest.TestCase):
 
 class Again(unittest.TestCase):
     def outcome(self, *runs, expected="PASS"):
-        """(good, number of runs) where each is verdict, lines and longest wait."""
+        """(good, number of runs) where each is verdict, lines and excuse."""
         with mock.patch.object(yardstick, "one_run", side_effect=runs) as one_run, \
                 contextlib.redirect_stdout(io.StringIO()) as self.output:
             good = yardstick.report_run(1, Options(), "dir", expected)
         return good, one_run.call_count
 
     def test_expected_verdict_counts_at_once(self):
-        self.assertEqual(self.outcome(("PASS", [], 100)), (True, 1))
+        self.assertEqual(self.outcome(("PASS", [], "excuse")), (True, 1))
 
-    def test_other_verdict_counts_on_a_quiet_host(self):
-        self.assertEqual(self.outcome(("NOT YET", ["lost"], 5)), (False, 1))
+    def test_other_verdict_counts_without_excuse(self):
+        self.assertEqual(self.outcome(("NOT YET", ["lost"], None)), (False, 1))
 
-    def test_starved_run_is_repeated(self):
-        self.assertEqual(self.outcome(("NOT YET", ["lost"], 70), ("PASS", [], 5)), (True, 2))
+    def test_excused_run_is_repeated(self):
+        self.assertEqual(self.outcome(("NOT YET", ["lost"], "why"), ("PASS", [], None)),
+                         (True, 2))
+        self.assertIn("# does not count: why; again", self.output.getvalue())
+
+    def test_excuses(self):
+        measurement = yardstick.Measurement(Options(), "dir")
+        self.assertIsNone(measurement.excuse())
+        measurement.starved_ms = yardstick.STARVED_MS - 1
+        self.assertIsNone(measurement.excuse())
+        measurement.starved_ms = yardstick.STARVED_MS
+        self.assertIn("machine wait for 20 ms", measurement.excuse())
+        measurement.emulator_bug = "Assertion failed"
+        self.assertIn("own fault: Assertion failed", measurement.excuse())
 
     def test_not_for_ever(self):
-        starved = ("NOT YET", ["lost"], 70)
+        starved = ("NOT YET", ["lost"], "starved")
         self.assertEqual(self.outcome(starved, starved, starved), (False, 3))
 
     def test_no_measurement_is_never_good(self):
-        self.assertEqual(self.outcome((None, ["panic"], 5), expected="NOT YET"), (False, 1))
+        self.assertEqual(self.outcome((None, ["panic"], None), expected="NOT YET"), (False, 1))
         self.assertIn("not ok 1 yardstick legacy root-port kexec # no measurement: panic",
                       self.output.getvalue())
 

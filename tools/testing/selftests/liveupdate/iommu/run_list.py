@@ -70,13 +70,20 @@ def boot(tests, kernel, initrd, workdir, skips=None, slow=1, least_mem=0, words=
     """Run a TestList; (VmResult, ktap.Verdict)."""
     append = ["vmtest.list=/tests/%s.list" % tests.name,
               "vmtest.slow=%d" % slow] + tests.settings["append"] + list(words)
-    machine = vm.Vm(kernel, initrd, workdir, append=" ".join(append),
-                    qemu_args=tests.settings["qemu"],
-                    mem=vm.size_text(least_mem, tests.settings["mem"]),
-                    timeout=tests.timeout * slow)
-    result = machine.run()
+    bugs = []
+    for _ in range(vm.ATTEMPTS):
+        machine = vm.Vm(kernel, initrd, workdir, append=" ".join(append),
+                        qemu_args=tests.settings["qemu"],
+                        mem=vm.size_text(least_mem, tests.settings["mem"]),
+                        timeout=tests.timeout * slow)
+        result = machine.run()
+        if not result.emulator_bug():
+            break
+        bugs.append("QEMU died of its own fault: " + result.emulator_bug())
     report = [line for _, line in result.report]
-    return result, ktap.judge(report, tests.names, skips)
+    verdict = ktap.judge(report, tests.names, skips)
+    verdict.notes += bugs
+    return result, verdict
 
 
 def machine_trouble(result, verdict):

@@ -50,6 +50,13 @@ SPLATS = re.compile(
     r"|DEBUG_LOCKS_WARN_ON"
     r"|turning off the locking correctness validator")
 
+# QEMU before 10.0.3 uses a map of the memory's regions that it has freed, if a
+# region comes or goes at a bad moment, as it does with each change of a context
+# entry. Nothing in the guest can be wrong in a way that makes QEMU say this.
+EMULATOR_BUG = re.compile(r"system/physmem\.c:\d+: iotlb_to_section: Assertion .* failed")
+# Two such ends in a row have not been seen.
+ATTEMPTS = 3
+
 STAMP = re.compile(r"^\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
 NEW_KERNEL = re.compile(r"^Linux version \d")
 
@@ -185,6 +192,12 @@ class VmResult:
         self.report = report
         self.stderr = stderr
         self.problems = trouble
+
+    def emulator_bug(self):
+        """What QEMU said if it died of its own fault, so that the run tells nothing."""
+        if self.status != -signal.SIGABRT:
+            return None
+        return next((line for line in self.stderr if EMULATOR_BUG.search(line)), None)
 
 
 class Vm:

@@ -46,7 +46,6 @@ PROGRESS = {
 # A verdict that was not expected does not count if the host let the machine
 # wait for this long; the run is done again, but not for ever.
 STARVED_MS = 20
-ATTEMPTS = 3
 
 IOMMU = {
     "legacy": ("intel-iommu,intremap=on", "intel_iommu=on"),
@@ -153,6 +152,7 @@ class Measurement:
         self.waits = None
         self.favoured = False
         self.starved_ms = 0
+        self.emulator_bug = None
 
     def first_line(self, *_):
         """The threads of QEMU are there now, and nothing is measured yet."""
@@ -219,8 +219,17 @@ class Measurement:
             self.starved_ms = host_load.longest(
                 self.waits.noted, record.marks.get("rx_on", 0),
                 record.marks.get("done", time.time_ns()))
+        self.emulator_bug = result.emulator_bug()
         record.write(self.meta(result.console))
         return guest_trouble(result, record)
+
+    def excuse(self):
+        """Why a verdict that was not expected is none of the guest's fault, or None."""
+        if self.emulator_bug:
+            return "QEMU died of its own fault: " + self.emulator_bug
+        if self.starved_ms >= STARVED_MS:
+            return "the host let the machine wait for %.0f ms" % self.starved_ms
+        return None
 
 
 def expected_verdict(text):
@@ -257,30 +266,30 @@ def conclude(options, verdict):
 
 
 def one_run(options, outdir):
-    """Measure once; (verdict or None, lines that explain, longest wait)."""
+    """Measure once; (verdict or None, lines that explain, excuse or None)."""
     measurement = Measurement(options, outdir)
     trouble = measurement.run()
     if trouble:
-        return None, trouble, measurement.starved_ms
+        return None, trouble, measurement.excuse()
     try:
         verdict = judge.judge(outdir)
     except judge.UnusableRun as error:
-        return None, [str(error)], measurement.starved_ms
-    return (*conclude(options, verdict), measurement.starved_ms)
+        return None, [str(error)], measurement.excuse()
+    return (*conclude(options, verdict), measurement.excuse())
 
 
 def report_run(number, options, outdir, expected):
     """Measure, again if need be, and print the KTAP line; True if as expected."""
     name = "yardstick %s %s %s" % (options.mode, options.topology,
                                    "once" if options.no_kexec else "kexec")
-    for attempt in range(1, ATTEMPTS + 1):
-        verdict, lines, starved_ms = one_run(options, outdir)
+    for attempt in range(1, vm.ATTEMPTS + 1):
+        verdict, lines, excuse = one_run(options, outdir)
         # The screen of a report tells the reasons by itself.
         for line in [] if options.report and verdict else lines:
             print("# " + line)
-        if agrees(verdict, expected) or starved_ms < STARVED_MS or attempt == ATTEMPTS:
+        if agrees(verdict, expected) or not excuse or attempt == vm.ATTEMPTS:
             break
-        print("# does not count: the host let the machine wait for %.0f ms; again" % starved_ms)
+        print("# does not count: %s; again" % excuse)
     good = agrees(verdict, expected)
     if verdict is None:
         end = "no measurement: " + lines[0]
