@@ -90,9 +90,9 @@ matrix: kernel   ## the series compiles with what it needs off, as modules, for 
 	@$(STEP) matrix "matrix: other configurations and arm64 compile" -- \
 		tools/series/matrix.py --jobs $(J) $(subst $(comma), ,$(T))
 
-bisect: kernel   ## every prefix of the series: option on and off, W=1, sparse, boot
+bisect: kernel   ## every prefix of the series: option on and off, W=1, sparse, boot [T=entry,entry]
 	@$(STEP) bisect "bisect: each prefix of the series builds and boots" -- \
-		tools/series/walk.py --jobs $(J)
+		tools/series/walk.py --jobs $(J) $(subst $(comma), ,$(T))
 
 series:    ## mail in build/out/series/vN/, proven with git am [V=N] [KERNEL_TREE=]
 	@$(STEP) series "series: mail for git am and git send-email" -- \

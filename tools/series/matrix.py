@@ -3,17 +3,19 @@
 """make matrix: the series compiles with what it stands on off, as modules, and for arm64 (KTAP).
 
 One output directory for each architecture, from one configuration to the next, so that each
-compiles only what the option changes. UML is compiled by make kunit.
+compiles only what the option changes; that of x86 begins with the tested kernel's objects
+of what the series does not touch. UML is compiled by make kunit.
 """
 
 import argparse
 import os
 import re
 import sys
+import time
 
 import tree
 from gitio import Stop, say, write_file
-from kbuild import Kbuild, errors
+from kbuild import Kbuild, copy_objects, errors
 from walk import kernel_paths, sources
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -77,6 +79,7 @@ class Matrix(Kbuild):
     def variant(self, name, out, arch, config, wanted, link):
         if self.wanted and name not in self.wanted:
             return
+        start = time.monotonic()
         os.makedirs(out, exist_ok=True)
         write_file(os.path.join(out, ".config"), config + wanted)
         status, text = self.make(name + "-config", out, "olddefconfig", arch=arch)
@@ -86,6 +89,7 @@ class Matrix(Kbuild):
             status, text = self.make(name, out, *goals, arch=arch)
             problems = errors(status, text) + self.warned(text)
         self.result(name, problems)
+        say("# %s: %d s" % (name, time.monotonic() - start))
 
 
 def main():
@@ -109,8 +113,10 @@ def main():
         tested = file.read()
     matrix = Matrix(shop, args.jobs, files, args.variants)
     say("KTAP version 1\n1..%d" % len(args.variants or names))
+    out = os.path.join(shop.build, "out-matrix-x86_64")
+    copy_objects(os.path.join(shop.build, "out-lu"), out, without=matrix.files)
     for name, wanted, link in X86:
-        matrix.variant(name, os.path.join(shop.build, "out-matrix-x86_64"), (), tested, wanted, link)
+        matrix.variant(name, out, (), tested, wanted, link)
     out = os.path.join(shop.build, "out-matrix-arm64")
     os.makedirs(out, exist_ok=True)
     if not args.variants or "arm64" in args.variants:

@@ -7,7 +7,10 @@ with W=1 and sparse give no warning that the base does not have; the touched
 directories build without it. An object that no option builds yet is looked at
 with the entry that brings the option, or at the end. Oldest first and in the same output directories,
 so that each step compiles only what its entry changed and the last kernel is
-the tested one. A commit that passed once is not built again until make clean.
+the tested one; kbuild looks only where something can have changed (narrow.py).
+The machine boots while the compilers go on, and not again where the kernel is
+the same file as the one before. A commit that passed once is not
+built again until make clean.
 """
 
 import argparse
@@ -15,9 +18,11 @@ import os
 import re
 import subprocess
 import sys
+import time
 
+import narrow
 import tree
-from kbuild import Kbuild, errors
+from kbuild import Kbuild, copy_objects, errors
 from gitio import Stop, say, show, write_file
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -30,6 +35,9 @@ SPARSE = "sparse -D__typeof_unqual__=__typeof__"
 NO_SPARSE = "is not available or not up to date"
 # What sparse says of a line, less where in the file it is.
 NUMBERS = re.compile(r"\b\d+(:\d+)?\b")
+PARTS = ("on", "warnings", "off", "boot")
+# Seconds since the epoch after which make test lets no further entry begin.
+UNTIL = "BISECT_UNTIL"
 
 
 class Walk(Kbuild):
@@ -41,6 +49,11 @@ class Walk(Kbuild):
         self.done = os.path.join(shop.build, "out-bisect")
         os.makedirs(self.done, exist_ok=True)
         self.later = []         # sources whose objects no option has built yet
+        self.image = None       # time stamp of the last kernel that booted
+        self.strict = []        # sources whose objects were made with other flags since
+        self.narrow = {}        # output directory -> narrow.Narrow
+        self.spent = {}         # what for -> seconds
+        self.configured = {}    # output directory -> commit
 
     def goto(self, commit):
         """Work tree and a detached HEAD at a commit; make tree and make save find their way back."""
@@ -48,14 +61,25 @@ class Walk(Kbuild):
         tree.switch(self.shop, self.git.ref("HEAD"), commit)
         self.git.raw("update-ref", "--no-deref", "HEAD", commit)
 
-    def configure(self, out, extra):
+    def spend(self, what, start):
+        self.spent[what] = self.spent.get(what, 0) + time.monotonic() - start
+
+    def configure(self, out, extra, commit):
         """The tested kernel's configuration, as far as this prefix knows its options."""
+        last = self.configured.get(out)
+        if last and not any(narrow.KCONFIG.search(p) for p in self.git.lines(
+                "diff-tree", "-r", "--name-only", "--no-renames", last, commit)):
+            return
+        start = time.monotonic()
+        self.configured.pop(out, None)
         os.makedirs(out, exist_ok=True)
         with open(os.path.join(self.shop.build, "out-lu", "bisect.config"), encoding="utf-8") as file:
             write_file(os.path.join(out, ".config"), file.read() + extra)
         status, text = self.make("config", out, "olddefconfig")
         if status:
             raise Stop("olddefconfig failed: " + text.strip()[-300:])
+        self.configured[out] = commit
+        self.spend("configurations", start)
 
     def lost(self, out, extra):
         with open(os.path.join(out, ".config"), encoding="utf-8") as file:
@@ -67,7 +91,10 @@ class Walk(Kbuild):
     def warnings(self, label, files, touched):
         """(status, {(file, message): count}) of W=1 and sparse on the objects of files."""
         goals = [f[:-2] + ".o" for f in files]
+        start = time.monotonic()
         status, text = self.make(label, self.on, "W=1", "C=2", "CHECK=" + SPARSE, *goals, keep_going=True)
+        self.strict += files
+        self.spend("W=1 and sparse", start)
         if NO_SPARSE in text:
             raise Stop("the kernel does not take this sparse (%s), so nothing would be checked" % SPARSE)
         return status, count_warnings(text, self.shop.path, touched), text
@@ -83,32 +110,41 @@ class Walk(Kbuild):
             out |= {r for r in rows if r.endswith(".c")} if status == 0 and rows else {path}
         return sorted(out)
 
+    def image_path(self):
+        return os.path.join(self.on, "arch/x86/boot/bzImage")
+
     def boot(self, label):
-        """Boot the kernel that was just built with the small list of the selftests."""
+        """Begin to boot the kernel that was just built with the small list of the selftests."""
         folder = os.path.join(self.logs, label)
         subprocess.run(["rm", "-rf", folder], check=True)
         os.makedirs(folder)
         command = [sys.executable, "-B", os.path.join(ROOT, LU, "run_list.py"),
-                   "--kernel", os.path.join(self.on, "arch/x86/boot/bzImage"),
+                   "--kernel", self.image_path(),
                    "--initrd", os.path.join(self.on, "vmtest", BOOT_LIST + ".cpio"),
                    "--list", os.path.join(ROOT, LU, "tests", BOOT_LIST + ".list"),
                    "--skips", os.path.join(ROOT, LU, "skips", BOOT_LIST), "--workdir", folder]
         show(command)
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              errors="replace")
-        if done.returncode:
-            return ["it does not boot cleanly, logs in %s" % folder] + [
-                l for l in done.stdout.split("\n") if "not ok" in l or l.startswith("# ")][-10:]
-        return []
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                errors="replace")
+
+    def booted(self, label, machine):
+        """What was wrong with the boot, once it has ended."""
+        start = time.monotonic()
+        said, _ = machine.communicate()
+        self.spend("boots, after the builds beside them", start)
+        if not machine.returncode:
+            return []
+        return ["it does not boot cleanly, logs in %s" % os.path.join(self.logs, label)] + [
+            l for l in said.split("\n") if "not ok" in l or l.startswith("# ")][-10:]
 
 
 def old_sparse(kernel, path, number, message):
-    """MODULE_INFO() asserts a length by __builtin_strlen(), which sparse 0.6.4 cannot compute."""
+    """MODULE_INFO(), also that of module_param(), asserts what sparse 0.6.4 cannot compute: a __builtin_strlen()."""
     if message != "bad constant expression":
         return False
     try:
         with open(os.path.join(kernel, path), encoding="utf-8") as file:
-            return file.read().split("\n")[number - 1].startswith("MODULE_")
+            return file.read().split("\n")[number - 1].startswith(("MODULE_", "module_param"))
     except (OSError, IndexError):
         return False
 
@@ -138,55 +174,85 @@ def kernel_paths(paths):
     return [p for p in paths if not p.startswith(("tools/", "Documentation/")) and p != "MAINTAINERS"]
 
 
-def run(walk, items, made):
+def run(walk, items, made, names=()):
     git, base = walk.git, walk.git.text("rev-parse", made[0] + "^")
     paths = {c: git.lines("diff-tree", "-r", "--no-commit-id", "--name-only", c) for c in made}
     touched = {p for c in made for p in paths[c]}
     whole = sources(touched)
     directories = sorted({os.path.dirname(p) + "/" for p in whole if "/tests/" not in p} | {"mm/"})
+    directories = [d for d in directories if not any(d != o and d.startswith(o) for o in directories)]
     with open(os.path.join(walk.shop.root, LU, "config.off"), encoding="utf-8") as file:
         off = file.read()
     with open(os.path.join(walk.on, "bisect.config"), encoding="utf-8") as file:
         tip_config = file.read()
-    todo = [c for c in made if kernel_paths(paths[c])
-            and not os.path.exists(os.path.join(walk.done, c))]
-    known = {}
+    chosen = [c for i, c in zip(items, made) if not names or i.name in names]
+    todo = [c for c in chosen if kernel_paths(paths[c]) and not os.path.exists(os.path.join(walk.done, c))]
+    known, late = {}, False
+    copy_objects(walk.on, walk.off)
+    walk.narrow = {out: narrow.Narrow(walk, out, touched) for out in (walk.on, walk.off)}
     if todo:
         say("# base: the warnings that the files have without the series")
         walk.goto(base)
-        walk.configure(walk.on, "")
+        walk.configure(walk.on, "", base)
         old = [p for p in whole if git.modes(base, [p])]
         _, known, _ = walk.warnings("base-warnings", old, touched)
     for item, commit in zip(items, made):
+        if commit not in chosen:
+            continue
         if not kernel_paths(paths[commit]):
             say("# %s: nothing that is built into the kernel" % item.name)
             continue
         if commit not in todo:
             with open(os.path.join(walk.done, commit), encoding="utf-8") as file:
                 walk.later = file.read().split()[1:]
-            for part in ("on", "warnings", "boot", "off"):
+            for part in PARTS:
                 walk.result("%s.%s" % (item.name, part), [])
             say("# %s: commit %s passed before" % (item.name, commit[:12]))
             continue
+        if time.time() > float(os.environ.get(UNTIL, "inf")):
+            for part in PARTS:
+                walk.skip("%s.%s" % (item.name, part), "no time left, make bisect goes on here")
+            late = True
+            continue
         walk.goto(commit)
-        walk.configure(walk.on, "")
-        good = prefix(walk, item.name, walk.objects(commit, sources(paths[commit])), touched, known)
-        walk.configure(walk.off, off)
-        status, text = walk.make(item.name + "-off", walk.off, "prepare", *directories)
-        good &= walk.result(item.name + ".off", walk.lost(walk.off, off) + errors(status, text))
-        if good:
+        files = walk.objects(commit, sources(paths[commit]))
+        if prefix(walk, item.name, commit, files, (touched, known), (off, directories)):
             write_file(os.path.join(walk.done, commit), "\n".join([item.name] + walk.later) + "\n")
     walk.goto(made[-1])
     write_file(os.path.join(walk.on, ".config"), tip_config)
+    if late:
+        walk.skip("tip-is-the-tested-kernel", "no time left, make bisect goes on here")
+        return
     problems = []
     if walk.later:
         problems = judge_objects(walk, "tip", walk.later, touched, known)
-    status, text = walk.make("tip", walk.on, "olddefconfig", "bzImage", "modules")
+    if todo:
+        problems += overlooked(walk, made[-1], walk.on, "bzImage", "modules")
+        walk.configure(walk.off, off, made[-1])
+        problems += overlooked(walk, made[-1], walk.off, "prepare", *directories)
+    status, text = walk.make("tip", walk.on, "olddefconfig", "bzImage", "modules", release=True)
     problems += errors(status, text)
     with open(os.path.join(walk.on, ".config"), encoding="utf-8") as file:
         if file.read() != tip_config:
             problems.append("its configuration is not the tested kernel's")
     walk.result("tip-is-the-tested-kernel", problems)
+    for what, spent in walk.spent.items():
+        say("# %s: %d s" % (what, spent))
+
+
+def overlooked(walk, commit, out, *goals):
+    """What an ordinary build still compiles after one that did not look everywhere."""
+    start = time.monotonic()
+    name = os.path.basename(out)
+    status, text = walk.narrow[out].make("narrow-" + name, commit, *goals,
+                                         extra=walk.strict if out == walk.on else ())
+    before = narrow.objects(out)
+    if not status:
+        status, text = walk.make("whole-" + name, out, *goals)
+    after = narrow.objects(out)
+    walk.spend("the last prefix without short cuts", start)
+    return errors(status, text) + ["%s was out of date: narrow.py overlooked it" % p
+                                   for p in sorted(after) if after[p] != before.get(p)]
 
 
 def judge_objects(walk, name, files, touched, known):
@@ -195,25 +261,47 @@ def judge_objects(walk, name, files, touched, known):
                                    if count > known.get(k, 0)]
 
 
-def prefix(walk, name, files, touched, known):
-    """One prefix with the option on: build, warnings, boot."""
+def prefix(walk, name, commit, files, warned, without):
+    """One prefix: build and boot with the option on, its warnings, build with the option off."""
+    off, directories = without
+    walk.configure(walk.on, "", commit)
     files = sorted(set(files) | set(walk.later))
     objects = {f: os.path.join(walk.on, f[:-2] + ".o") for f in files}
     for path in objects.values():
         if os.path.exists(path):
             os.unlink(path)
-    status, text = walk.make(name + "-on", walk.on, "bzImage", "modules")
-    built = walk.result(name + ".on", errors(status, text))
-    walk.later = [f for f in files if not os.path.exists(objects[f])]
-    now = [f for f in files if f not in walk.later]
-    good = walk.result(name + ".warnings", judge_objects(walk, name, now, touched, known) if now else [])
-    booted = walk.result(name + ".boot", walk.boot(name) if built else ["not built"])
-    return good and built and booted
+    start = time.monotonic()
+    status, text = walk.narrow[walk.on].make(name + "-on", commit, "bzImage", "modules", extra=files + walk.strict)
+    walk.strict = walk.strict if status else []
+    walk.spend("builds with the option on", start)
+    good = walk.result(name + ".on", errors(status, text))
+    image = os.stat(walk.image_path()).st_mtime_ns if good else None
+    machine = walk.boot(name) if good and image != walk.image else None
+    try:
+        walk.later = [f for f in files if not os.path.exists(objects[f])]
+        now = [f for f in files if f not in walk.later]
+        good &= walk.result(name + ".warnings", judge_objects(walk, name, now, *warned) if now else [])
+        walk.configure(walk.off, off, commit)
+        start = time.monotonic()
+        status, text = walk.narrow[walk.off].make(name + "-off", commit, "prepare", *directories)
+        walk.spend("builds with the option off", start)
+        good &= walk.result(name + ".off", walk.lost(walk.off, off) + errors(status, text))
+        if machine:
+            troubles = walk.booted(name, machine)
+            walk.image = None if troubles else image
+        else:
+            troubles = [] if image else ["not built"]
+        return walk.result(name + ".boot", troubles) and good
+    finally:
+        if machine and machine.poll() is None:
+            machine.terminate()
+            machine.wait()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("entries", nargs="*", help="only these, if some are named")
     args = parser.parse_args()
     shop = tree.Shop(ROOT, os.environ.get("BUILD") or os.path.join(ROOT, "build"))
     if "CC" not in os.environ or "HOSTCC" not in os.environ:
@@ -228,11 +316,14 @@ def main():
     with open(config, encoding="utf-8") as file:
         write_file(os.path.join(walk.on, "bisect.config"), file.read())
     items = shop.store.entries()
-    built = sum(1 for c in made if kernel_paths(shop.git.lines("diff-tree", "-r", "--no-commit-id",
-                                                               "--name-only", c)))
+    for name in args.entries:
+        if name not in [i.name for i in items]:
+            raise Stop("no entry %s in patches/series" % name)
+    built = sum(1 for i, c in zip(items, made) if (not args.entries or i.name in args.entries) and kernel_paths(
+        shop.git.lines("diff-tree", "-r", "--no-commit-id", "--name-only", c)))
     say("KTAP version 1\n1..%d" % (4 * built + 1))
     try:
-        run(walk, items, made)
+        run(walk, items, made, args.entries)
     finally:
         tree.leave_walk(shop)
     return 1 if walk.failed else 0
