@@ -22,6 +22,7 @@ void iommu_liveupdate_domain_set(struct iommu_group *group,
 				 struct iommu_domain *old);
 int iommu_liveupdate_attach_pasid(struct iommu_group *group);
 int iommu_liveupdate_change_type(struct iommu_group *group);
+int iommu_liveupdate_block(struct iommu_group *group);
 int iommu_liveupdate_reset(struct device *dev);
 int iommu_liveupdate_join(struct iommu_group *group, struct device *dev);
 void iommu_liveupdate_leave(struct iommu_group *group, struct device *dev);
@@ -76,6 +77,11 @@ static inline int iommu_liveupdate_attach_pasid(struct iommu_group *group)
 }
 
 static inline int iommu_liveupdate_change_type(struct iommu_group *group)
+{
+	return 0;
+}
+
+static inline int iommu_liveupdate_block(struct iommu_group *group)
 {
 	return 0;
 }

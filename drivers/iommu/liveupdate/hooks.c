@@ -101,10 +101,24 @@ int iommu_liveupdate_join(struct iommu_group *group, struct device *dev)
 }
 
 /**
- * iommu_liveupdate_reset() - The device is about to be reset
+ * iommu_liveupdate_block() - A device of the group is about to be blocked, until
+ *                            a reset of it is done
+ * @group: The group
+ *
+ * Return: 0 or -EBUSY.
+ */
+int iommu_liveupdate_block(struct iommu_group *group)
+{
+	return check_free(group);
+}
+
+/**
+ * iommu_liveupdate_reset() - A device that is not blocked meanwhile is about to
+ *                            be reset
  * @dev: The device
  *
- * Context: May sleep. Takes the group's mutex.
+ * Context: May sleep. Takes the group's mutex. It is for the caller to see to
+ * it that the device is not preserved before the reset is done.
  *
  * Return: 0 or -EBUSY.
  */

@@ -15,9 +15,6 @@
 #include "../iommu-priv.h"
 #include "incoming.h"
 
-/* Owner of a group that is being given up */
-static char discard_owner;
-
 /**
  * iommu_restored_device_id() - Does a device go on?
  * @dev: The device
@@ -129,32 +126,22 @@ int iommu_restore_group_handle(struct iommu_domain *domain, struct device *dev,
 }
 EXPORT_SYMBOL_NS_GPL(iommu_restore_group_handle, "IOMMUFD_INTERNAL");
 
-/* Make sure that nobody can claim the device any more. */
-static bool take_back(struct iommu_restored_device *restored,
-		      struct iommu_group *group)
+/*
+ * Stop a device that still waits for an owner, and let go of its group. All at
+ * once: it can be claimed or unplugged before or after that, not in between.
+ */
+static void discard_present(struct iommu_restored_device *restored,
+			    struct iommu_group *group)
 {
 	guard(mutex)(&group->mutex);
 	if (iommu_group_restored(group) != restored ||
 	    group->owner != &iommu_liveupdate_owner)
-		return false;
-	group->owner = &discard_owner;
-	return true;
-}
-
-static void discard_present(struct iommu_restored_device *restored,
-			    struct device *dev)
-{
-	struct iommu_group *group = iommu_group_get(dev);
-
-	if (!group)
 		return;
 
-	if (take_back(restored, group)) {
-		dev_info(dev, "nobody has taken it over, DMA is stopped\n");
-		iommu_restored_device_stop(dev);
-		iommu_device_release_dma_owner(dev);
-	}
-	iommu_group_put(group);
+	/* A member of the group is not forgotten while the mutex is held. */
+	dev_info(restored->dev, "nobody has taken it over, DMA is stopped\n");
+	iommu_restored_device_stop(restored->dev);
+	__iommu_release_dma_ownership(group);
 }
 
 /**
@@ -171,7 +158,7 @@ static void discard_present(struct iommu_restored_device *restored,
 void iommu_discard_restored_device(u32 device_id)
 {
 	struct iommu_restored_device *restored;
-	struct device *dev = NULL;
+	struct iommu_group *group = NULL;
 
 	scoped_guard(mutex, &iommu_incoming_lock) {
 		restored = iommu_incoming_state ?
@@ -199,13 +186,14 @@ void iommu_discard_restored_device(u32 device_id)
 		}
 
 		kref_get(&restored->kref);
+		/* It is forgotten before its reference to the group is put. */
 		if (restored->dev)
-			dev = get_device(restored->dev);
+			group = iommu_group_get(restored->dev);
 	}
 
-	if (dev) {
-		discard_present(restored, dev);
-		put_device(dev);
+	if (group) {
+		discard_present(restored, group);
+		iommu_group_put(group);
 	}
 	iommu_restored_device_put(restored);
 }

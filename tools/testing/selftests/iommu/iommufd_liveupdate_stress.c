@@ -13,6 +13,7 @@
 
 #define STORM_SECONDS	4
 #define ROUNDS		25
+#define UNPLUG_ROUNDS	100
 
 /* A task of a storm: do it once, and return an error that is not expected. */
 typedef int (*storm_fn)(void);
@@ -231,7 +232,7 @@ TEST_F_TIMEOUT(stress, outgoing, 120)
 
 /* What the tasks of the kernel that comes share */
 static struct lu_kernel *new_kernel;
-static __u32 race_device_id, race_domain_id;
+static __u32 race_device_id, race_domain_id, race_dev;
 static unsigned long race_claimed, race_refused;
 static pthread_barrier_t race_start;
 
@@ -271,6 +272,13 @@ static void *race_discard(void *arg)
 	return NULL;
 }
 
+static void *race_discard_late(void *arg)
+{
+	pthread_barrier_wait(&race_start);
+	usleep((long)arg);
+	return (void *)(long)lu_val(new_kernel->fd, DISCARD, 0, race_device_id);
+}
+
 static void *race_finish(void *arg)
 {
 	pthread_barrier_wait(&race_start);
@@ -294,9 +302,16 @@ static void *race_domain(void *arg)
 	return NULL;
 }
 
-static int race(void *(*second)(void *), long delay)
+/* The device is there, and goes while nobody has claimed it. */
+static void *race_unplug(void *arg)
 {
-	void *(*fns[])(void *) = { race_retrieve, second, race_domain };
+	pthread_barrier_wait(&race_start);
+	return (void *)(long)lu_dev(new_kernel->fd, UNPLUG, race_dev);
+}
+
+static int race(void *(*first)(void *), void *(*second)(void *), long delay)
+{
+	void *(*fns[])(void *) = { first, second, race_domain };
 	pthread_t tasks[3];
 	int failed = 0;
 
@@ -315,33 +330,70 @@ static int race(void *(*second)(void *), long delay)
 	return failed;
 }
 
+/* A device with its domain leaves the old kernel. 0 or an error below 0 */
+static int race_handover(struct lu_test *test)
+{
+	__u32 dev, obj;
+	int rc;
+
+	kernel = &test->old;
+	rc = lu_attached(kernel->fd, 1, kernel->hwpt, &dev);
+	if (!rc)
+		rc = lu_preserve_domain(kernel->fd, kernel->hwpt, &obj,
+					&race_domain_id);
+	if (!rc)
+		rc = lu_pt(kernel->fd, PRESERVE, dev, kernel->hwpt);
+	if (rc)
+		return rc;
+
+	race_device_id = out.liveupdate.out_id;
+	new_kernel = &test->new;
+	return lu_handover(test, 0);
+}
+
+/* Another round can begin. 0 or an error */
+static int race_again(struct lu_test *test)
+{
+	int rc;
+
+	lu_kernel_close(new_kernel);
+	rc = lu_end();
+	if (!rc)
+		rc = lu_kernel_open(&test->old);
+	return rc ?: lu(test->old.fd, BEGIN);
+}
+
 /* Devices are given up while they are found, claimed and replaced. */
 TEST_F_TIMEOUT(stress, incoming, 300)
 {
 	for (int i = 0; i < ROUNDS; i++) {
-		__u32 dev, obj;
-
-		kernel = &self->test.old;
-		ASSERT_EQ(0, lu_attached(kernel->fd, 1, kernel->hwpt, &dev));
-		ASSERT_EQ(0, lu_preserve_domain(kernel->fd, kernel->hwpt, &obj,
-						&race_domain_id));
-		ASSERT_EQ(0, lu_pt(kernel->fd, PRESERVE, dev, kernel->hwpt));
-		race_device_id = out.liveupdate.out_id;
-		ASSERT_EQ(0, lu_handover(&self->test, 0));
-		new_kernel = &self->test.new;
-
-		EXPECT_EQ(0, race(i % 2 ? race_finish : race_discard,
+		ASSERT_EQ(0, race_handover(&self->test));
+		EXPECT_EQ(0, race(race_retrieve,
+				  i % 2 ? race_finish : race_discard,
 				  i * 1000));
-		lu_kernel_close(new_kernel);
-		ASSERT_EQ(0, lu_end());
-
-		ASSERT_EQ(0, lu_kernel_open(&self->test.old));
-		ASSERT_EQ(0, lu(self->test.old.fd, BEGIN));
+		ASSERT_EQ(0, race_again(&self->test));
 	}
 	ksft_print_msg("claimed %lu, refused %lu\n", race_claimed,
 		       race_refused);
 	EXPECT_LT(0, race_claimed);
 	EXPECT_LT(0, race_refused);
+}
+
+/*
+ * Devices are unplugged while they are given up. It takes a while from the bus to
+ * the IOMMU, and how long depends on the machine.
+ */
+TEST_F_TIMEOUT(stress, incoming_unplug, 300)
+{
+	for (int i = 0; i < UNPLUG_ROUNDS; i++) {
+		ASSERT_EQ(0, race_handover(&self->test));
+		ASSERT_EQ(0, lu_create(new_kernel->fd, 1, &race_dev, NULL));
+		EXPECT_EQ(0, race(race_unplug,
+				  i % 2 ? race_finish : race_discard_late,
+				  i % 40 * 50));
+		EXPECT_BLOCKED(new_kernel->fd, 1);
+		ASSERT_EQ(0, race_again(&self->test));
+	}
 }
 
 TEST_HARNESS_MAIN
