@@ -209,4 +209,14 @@ iommu_incoming_device(struct device *dev)
 }
 
 #endif /* CONFIG_IOMMU_LIVEUPDATE */
+
+#ifdef CONFIG_IOMMU_LIVEUPDATE_TEST
+bool iommu_liveupdate_fails(void);
+#else
+static inline bool iommu_liveupdate_fails(void)
+{
+	return false;
+}
+#endif
+
 #endif /* _LINUX_IOMMU_LIVEUPDATE_H */

@@ -126,6 +126,14 @@ class Kernels(Recording):
                      "[    0.000000] Linux version 7.3.4", "[   10.000000] later")
         self.assertEqual(self.written("marks.csv"), ["502,kernel_gone", "505,kernel_up"])
 
+    def test_last_one_of_several_changes(self):
+        self.record.updates(2)
+        change = ["[    9.000000] kexec_core: Starting new kernel",
+                  "[    9.000100] something of the old kernel",
+                  "[    0.000000] Linux version 7.3.4"]
+        self.console(*change, *change)
+        self.assertEqual(self.written("marks.csv"), ["504,kernel_gone", "505,kernel_up"])
+
     def test_first_boot_is_no_change(self):
         self.console("early console in extract_kernel", "[    0.000000] Linux version 7.3.4")
         self.assertEqual(self.written("marks.csv"), [])

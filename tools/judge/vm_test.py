@@ -181,12 +181,33 @@ class FakeQemu(unittest.TestCase):
             exit 0
             """ % OWN_FAULT)
         self.assertEqual((starts, result.status, result.problems), (3, 0, []))
-        self.assertEqual(verdict.notes[-2:], ["QEMU died of its own fault: " + OWN_FAULT] * 2)
+        self.assertEqual(verdict.notes[-2:], ["QEMU failed by itself: " + OWN_FAULT] * 2)
 
     def test_fault_of_qemu_in_all_attempts(self):
         result, _, starts = self.boot_fake('echo "%s" >&2; kill -ABRT $$' % OWN_FAULT)
         self.assertEqual(starts, vm.ATTEMPTS)
         self.assertEqual(result.problems, ["QEMU killed by signal 6 (SIGABRT): " + OWN_FAULT])
+
+    def test_lost_timer_does_not_count(self):
+        start = time.monotonic()
+        with mock.patch.object(vm, "PANIC_WAIT_S", 1):
+            result, verdict, starts = self.boot_fake("""
+                [ $count -ge 2 ] && exit 0
+                echo "[  119.3] rcu:     Possible timer handling issue on cpu=1 timer-softirq=36" > "$console"
+                exec sleep 60 > /dev/null
+                """)
+        self.assertLess(time.monotonic() - start, 30)
+        self.assertEqual((starts, result.problems), (2, []))
+        self.assertIn("Possible timer handling issue on cpu=1", verdict.notes[-1])
+
+    def test_stall_counts_at_once(self):
+        with mock.patch.multiple(run_list, BOOT_TIMEOUT_S=1, END_TIMEOUT_S=-9):
+            result, _, starts = self.boot_fake("""
+                echo "[  119.3] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:" > "$console"
+                exec sleep 60 > /dev/null
+                """)
+        self.assertTrue(result.timed_out)
+        self.assertEqual(starts, 1)
 
     def test_other_ends_count_at_once(self):
         for body in ('echo "%s" >&2; exit 1' % OWN_FAULT,

@@ -21,8 +21,8 @@ import yardstick  # pylint: disable=wrong-import-position
 Result = collections.namedtuple("Result", "problems report")
 Record = collections.namedtuple("Record", "problems marks")
 Options = collections.namedtuple(
-    "Options", "mode topology no_kexec list outage fault run append report slow least_mem",
-    defaults=("legacy", "root-port", False, None, 0, False, 0, [], None, 1, 0))
+    "Options", "mode topology no_kexec list outage fault run append report slow least_mem two",
+    defaults=("legacy", "root-port", False, "yardstick", 0, False, 0, [], None, 1, 0, False))
 
 
 class Expectation(unittest.TestCase):
@@ -40,6 +40,9 @@ class Expectation(unittest.TestCase):
 
     def test_our_own_file_can_be_read(self):
         self.assertRegex(yardstick.expected_verdict(None), r"^(PASS|NOT YET( \(.+\))?)$")
+
+    def test_cause_of_the_command_line(self):
+        self.assertEqual(yardstick.expected_verdict("not-yet", "clears it"), "NOT YET (clears it)")
 
     def test_another_cause_is_not_expected(self):
         self.assertTrue(yardstick.agrees("NOT YET (a)", "NOT YET (a)"))
@@ -124,7 +127,7 @@ class Again(unittest.TestCase):
         measurement.starved_ms = yardstick.STARVED_MS
         self.assertIn("machine wait for 20 ms", measurement.excuse())
         measurement.emulator_bug = "Assertion failed"
-        self.assertIn("own fault: Assertion failed", measurement.excuse())
+        self.assertIn("by itself: Assertion failed", measurement.excuse())
 
     def test_not_for_ever(self):
         starved = ("NOT YET", ["lost"], "starved")
@@ -145,7 +148,7 @@ class Machine(unittest.TestCase):
         self.assertEqual(words, ["intel_iommu=on", "vmtest.list=/tests/yardstick.list",
                                  "vmtest.slow=1"])
         words = yardstick.kernel_arguments(Options(
-            mode="sm-fs", no_kexec=True, outage=5, fault=True, append=["quiet"],
+            mode="sm-fs", no_kexec=True, list="yardstick-once", outage=5, fault=True, append=["quiet"],
             slow=8)).split()
         self.assertEqual(words, ["intel_iommu=on,sm_on",
                                  "vmtest.list=/tests/yardstick-once.list",
@@ -162,6 +165,14 @@ class Machine(unittest.TestCase):
             arguments = yardstick.machine_arguments(Options(topology=topology), "/s")
             self.assertEqual(len(ports), len(bridges))
             self.assertTrue(arguments[-1].startswith("igb,netdev=n0,bus="), topology)
+
+    def test_two_devices_get_the_same_frames(self):
+        arguments = yardstick.machine_arguments(Options(two=True), "/s")
+        self.assertEqual([word for word in arguments if word.startswith("igb,")],
+                         ["igb,netdev=first,bus=rp", "igb,netdev=second,bus=rp2"])
+        hub = [word for word in arguments if word.startswith("hubport,")]
+        self.assertEqual(len(hub), 3)
+        self.assertEqual([word for word in hub if word.endswith(",netdev=n0")], hub[:1])
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ NEAR = 4                # lines between two entries' hunks, or a hunk and a dist
 HOOKS, HOOK = 60, 10    # changed lines of an entry's hunks, of a single one: more warns
 MANY = 20               # lines that are shown of what breaks a rule
 LONG = 400              # lines of a new file: more warns
-SUBJECT = re.compile(r"^(?:MAINTAINERS|[a-z0-9][\w/.+-]*(?:, ?[\w/.+-]+)*): (?:[\w/.+-]+: )*\S")
+SUBJECT = re.compile(r"^(?:MAINTAINERS|(?:PCI|[a-z0-9])[\w/.+-]*(?:, ?[\w/.+-]+)*): (?:[\w/.+-]+: )*\S")
 
 
 class Context:

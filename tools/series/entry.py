@@ -13,7 +13,7 @@ SHARED = re.compile(r"^ shared (\S+): (\S.*)$")
 SPLICE = " splice MAINTAINERS"
 # Files of the repository that are not kernel files, although some carry a kernel file's name.
 OWN = {"README.md", "Makefile", "Kconfig", "MAINTAINERS", "COPYING", ".b4-config", ".gitignore"}
-OWN_DIRS = {"LICENSES", "patches", "drafts", "build", ".ci", ".git", "tools/series", "tools/judge"}
+OWN_DIRS = {"LICENSES", "patches", "build", ".ci", ".git", "tools/series", "tools/judge"}
 # Files that several patches of a series edit by nature.
 EXPECTED_SHARED = {"Kconfig", "Makefile", "iommu.h", "MAINTAINERS"}
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The gate that other people's tools make: checkpatch, kernel-doc, codespell and more (KTAP)."""
 
+import concurrent.futures
 import os
 import re
 import shutil
@@ -24,8 +25,7 @@ HOST = re.compile(r"\b(?:deb|ftp|cdn|security|archive|snapshot|mirrors?)[\w.-]*\
 KERNEL_ORG = "cdn." + "kernel.org"
 # Mail and data that programs wrote have no place for an SPDX line: which file says it for them, and how.
 MUTE = (".patch", ".gz", ".json")
-SPEAKERS = {"drafts/": ("drafts/README.md", "Every file in this directory is under GPL-2.0."),
-            "patches/": ("patches/series", "Every file in this directory is under GPL-2.0."),
+SPEAKERS = {"patches/": ("patches/series", "Every file in this directory is under GPL-2.0."),
             "tools/judge/recordings/": ("tools/judge/README.md", "Every file in recordings/ is under GPL-2.0.")}
 
 
@@ -54,14 +54,21 @@ def ignored(path):
     return found
 
 
+def in_parallel(work, items):
+    """What work() says of each, in order; it waits for programs, so threads do."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(work, items))
+
+
 def checkpatch(kernel, patches, ignore):
     """patches is {entry: file}."""
     out, used = [], set()
     # The distribution's python3 first: it has the modules that spdxcheck.py imports.
     env = {"PATH": "/usr/bin:/bin:" + os.environ.get("PATH", "")}
-    for name, path in patches.items():
-        status, text = run(["perl", "scripts/checkpatch.pl", "--strict", "--no-signoff", "--show-types",
-                            "--terse", "--no-summary", "--color=never", path], cwd=kernel, env=env)
+    command = ["perl", "scripts/checkpatch.pl", "--strict", "--no-signoff", "--show-types",
+               "--terse", "--no-summary", "--color=never"]
+    said = in_parallel(lambda path: run(command + [path], cwd=kernel, env=env), patches.values())
+    for name, (status, text) in zip(patches, said):
         seen = False
         for line in text.split("\n"):
             match = re.match(r"^.*?:(\d+): (ERROR|WARNING|CHECK):(\w+): (.*)$", line)
@@ -83,8 +90,8 @@ def checkpatch(kernel, patches, ignore):
 
 def kernel_doc(kernel, files):
     out = []
-    for path in files:
-        status, text = run(["scripts/kernel-doc", "-none", "-Wall", path], cwd=kernel)
+    said = in_parallel(lambda path: run(["scripts/kernel-doc", "-none", "-Wall", path], cwd=kernel), files)
+    for path, (status, text) in zip(files, said):
         out += [l for l in text.split("\n") if l.strip()]
         if status and not text.strip():
             out.append("%s: kernel-doc failed" % path)
@@ -302,7 +309,7 @@ def gates(shop):
     own = own_files(root)
     added = {i.name: i.subject + "\n" + i.body + "\n" + "\n".join(
         l[1:] for hs in i.files.values() for h in hs for l in h.body if l[0] == "+") for i in items}
-    prose = [p for p in own if not p.startswith(("LICENSES/", "patches/", "drafts/chain", "tools/judge/recordings/"))
+    prose = [p for p in own if not p.startswith(("LICENSES/", "patches/", "tools/judge/recordings/"))
              and not p.endswith((".gz", ".svg", "codespell.ignore"))]
     for path in prose + ["patches/cover-letter"]:
         added[path] = shop.store.read(path).decode("utf-8", "surrogateescape")

@@ -309,9 +309,10 @@ EXPORT_SYMBOL_NS_GPL(iommu_incoming_unit, "IOMMUFD_INTERNAL");
 /**
  * iommu_incoming_unit_adopted() - The unit does what its record says
  * @unit: The record
- * @iommu: The unit
+ * @iommu: The unit. It need not be registered yet, and may never be
  *
- * From now on devices of the unit are restored.
+ * From now on devices of the unit are restored, unless the driver says that it
+ * failed.
  *
  * Context: May sleep.
  */
@@ -329,11 +330,13 @@ EXPORT_SYMBOL_NS_GPL(iommu_incoming_unit_adopted, "IOMMUFD_INTERNAL");
 /**
  * iommu_incoming_unit_failed() - The unit was blocked
  * @unit: The record
- * @err: Why
+ * @err: Why. If it failed before, the first reason stays
  *
- * The driver has seen to it that nothing is translated any more. Whoever claims
- * a device of the unit gets @err. If it had adopted the unit before, it is still
- * asked to give back the page tables that only devices of the unit used.
+ * The driver has seen to it that nothing is translated any more, or does before
+ * user space runs. Whoever claims a device of the unit gets @err, until all
+ * files are finished. If the driver also calls iommu_incoming_unit_adopted(),
+ * before or after, the unit is asked to give back the page tables that only its
+ * devices used. Otherwise their memory is lost until reboot.
  *
  * Context: May sleep.
  */
@@ -345,12 +348,13 @@ void iommu_incoming_unit_failed(const struct iommu_hw_ser *unit, int err)
 
 	guard(mutex)(&iommu_incoming_lock);
 	restored = xa_load(&iommu_incoming_state->units, unit->id);
-	restored->err = err;
+	if (!restored->err)
+		restored->err = err;
 
 	xa_for_each(&iommu_incoming_state->devices, id, device) {
 		if (device->ser.unit_id == unit->id) {
 			device->state = IOMMU_RESTORED_FAILED;
-			device->err = err;
+			device->err = restored->err;
 		}
 	}
 }

@@ -31,7 +31,8 @@ struct iommu_incoming_state {
 
 /**
  * struct iommu_restored_unit - A unit that goes on
- * @iommu: The unit, once its driver has adopted it
+ * @iommu: The unit, once its driver has adopted it or has failed to. Its ops are
+ *         there once it is registered
  * @err: Why the driver cannot adopt it, or 0
  */
 struct iommu_restored_unit {

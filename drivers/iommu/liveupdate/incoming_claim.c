@@ -23,8 +23,8 @@
  *
  * Context: May sleep.
  *
- * Return: 0. -ENOENT if this is an ordinary device. Or why the device was
- * stopped.
+ * Return: 0. -ENOENT if this is an ordinary device, which it is again when all
+ * files are finished. Or why the device was stopped.
  */
 int iommu_restored_device_id(struct device *dev, u32 *device_id,
 			     u32 *domain_id)
@@ -36,9 +36,10 @@ int iommu_restored_device_id(struct device *dev, u32 *device_id,
 		return -ENOENT;
 
 	guard(mutex)(&iommu_incoming_lock);
-	if (restored->state == IOMMU_RESTORED_FAILED)
+	if (restored->state == IOMMU_RESTORED_FAILED && iommu_incoming_state)
 		return restored->err;
-	if (restored->state == IOMMU_RESTORED_DONE)
+	if (restored->state == IOMMU_RESTORED_DONE ||
+	    restored->state == IOMMU_RESTORED_FAILED)
 		return -ENOENT;
 	*device_id = restored->ser.id;
 	*domain_id = restored->ser.domain_id;

@@ -35,9 +35,11 @@ static struct iommu_device *any_unit(const struct iommu_domain_ser *ser)
 	}
 
 	xa_for_each(&iommu_incoming_state->units, id, unit) {
-		const struct iommu_liveupdate_ops *ops =
-			unit->iommu ? unit->iommu->ops->liveupdate : NULL;
+		const struct iommu_liveupdate_ops *ops = NULL;
 
+		/* A unit whose driver gave up is never registered. */
+		if (unit->iommu && unit->iommu->ops)
+			ops = iommu_liveupdate_ops_of(unit->iommu->ops);
 		if (ops && ops->type == ser->type)
 			return unit->iommu;
 	}

@@ -6,8 +6,9 @@
  *
  * Stage 1 is a VMM in small: it takes a network device through vfio and
  * iommufd, gives it a memfd through page tables of its own choice and a ring
- * inside that memfd, lets it receive, preserves the memfd and reboots into the
- * kernel that is loaded. Stage 2 gets the memfd back and reads the ring.
+ * inside that memfd, lets it receive, preserves memfd, iommufd and device, and
+ * reboots into the kernel that is loaded. Stage 2 gets them back, takes the
+ * device over as it runs, and gives it new page tables.
  *
  * Whether frames were lost is not decided here: the host knows what it sent
  * and sees the memory while no kernel runs. The program fails only when it
@@ -31,6 +32,7 @@
 
 #include <libliveupdate.h>
 #include <libvfio.h>
+#include <libvmlu.h>
 
 #include "dma_guest.h"
 #include "report.h"
@@ -38,7 +40,6 @@
 #define STATE_SESSION	"dma-continuity-state"
 #define STATE_TOKEN	1
 #define SESSION		"dma-continuity"
-#define MEMFD_TOKEN	2
 
 static struct {
 	bool nokexec;
@@ -90,10 +91,15 @@ static void stage_1(int luo_fd)
 	int memfd = area_create();
 	struct dma_area *area = area_map(memfd);
 	struct igb_rx rx = { .area = area };
-	int session, err;
+	struct vmlu vm;
+	int session;
 
 	dma_device_find(bdf);
-	rx.device = dma_device_attach(bdf, memfd);
+	dma_device_bind_driver(bdf);
+	must(vmlu_open(&vm), "iommufd");
+	must(vmlu_add_memory(&vm, memfd, AREA_IOVA), "add memory");
+	must(vmlu_add_device(&vm, dma_device_open_cdev(bdf)), "add device");
+	rx.device = dma_device_use(bdf, vm.iommufd, vm.devices[0].fd);
 	area->iova = AREA_IOVA;
 	area_publish(area);
 	igb_rx_start(&rx);
@@ -106,11 +112,8 @@ static void stage_1(int luo_fd)
 
 	create_state_file(luo_fd, STATE_SESSION, STATE_TOKEN, 2);
 	session = luo_create_session(luo_fd, SESSION);
-	if (session < 0)
-		ksft_exit_fail_msg("create session: %s\n", strerror(-session));
-	err = luo_session_preserve_fd(session, memfd, MEMFD_TOKEN);
-	if (err)
-		ksft_exit_fail_msg("preserve memfd: %s\n", strerror(-err));
+	must(session, "create session");
+	must(vmlu_save(&vm, session), "save");
 	reached("preserved");
 
 	if (options.nokexec) {
@@ -128,47 +131,46 @@ static void stage_1(int luo_fd)
 	fail_exit("reboot");
 }
 
-/*
- * Memory that a running device writes to must not be given back, so the memfd
- * stays open until the device is silent.
- */
 static void stage_2(int luo_fd, int state_session)
 {
-	struct dma_area *area;
-	int session, memfd, stage, err;
+	struct igb_rx rx;
+	struct vmlu vm;
+	int session, stage;
 
 	dma_device_find(bdf);
 	reached("userspace");
 	restore_and_read_stage(state_session, STATE_TOKEN, &stage);
 	if (stage != 2)
 		ksft_exit_fail_msg("the state says stage %d\n", stage);
+	dma_device_bind_driver(bdf);
 	session = luo_retrieve_session(luo_fd, SESSION);
-	if (session < 0)
-		ksft_exit_fail_msg("retrieve session: %s\n",
-				   strerror(-session));
-	memfd = luo_session_retrieve_fd(session, MEMFD_TOKEN);
-	if (memfd < 0)
-		ksft_exit_fail_msg("retrieve memfd: %s\n", strerror(-memfd));
+	must(session, "retrieve session");
+	must(vmlu_load(&vm, session), "load");
 
-	area = area_map(memfd);
-	area_check(area);
-	report_ring("retrieved", area);
+	rx.area = area_map(vm.memory[0].fd);
+	area_check(rx.area);
+	report_ring("retrieved", rx.area);
 	reached("retrieved");
 	usleep(PHASE_MS * 1000);
 
-	err = luo_session_finish(session);
-	if (!err)
-		err = luo_session_finish(state_session);
-	if (err)
-		ksft_exit_fail_msg("finish session: %s\n", strerror(-err));
-	reached("finished");
-	usleep(PHASE_MS * 1000);
+	must(vmlu_take_over(&vm), "take over");
+	rx.device = dma_device_use(bdf, vm.iommufd, vm.devices[0].fd);
+	reached("bound");
+	receive(&rx, PHASE_MS, ~0ULL);
 
-	report_ring("done", area);
+	must(vmlu_replace(&vm), "replace");
+	reached("replaced");
+	receive(&rx, PHASE_MS, ~0ULL);
+
+	must(vmlu_finish(&vm, session), "finish session");
+	must(luo_session_finish(state_session), "finish state session");
+	reached("finished");
+	receive(&rx, PHASE_MS, ~0ULL);
+
+	report_ring("done", rx.area);
 	reached("done");
-	usleep(SETTLE_MS * 1000);
-	dma_device_silence(bdf);
-	close(memfd);
+	receive(&rx, SETTLE_MS, ~0ULL);
+	igb_rx_stop(&rx);
 }
 
 int main(int argc, char *argv[])

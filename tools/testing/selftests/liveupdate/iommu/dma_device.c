@@ -16,7 +16,6 @@
 
 #include <linux/iommufd.h>
 #include <linux/pci_ids.h>
-#include <linux/pci_regs.h>
 #include <linux/vfio.h>
 
 #include <libliveupdate.h>
@@ -29,8 +28,9 @@
 #define PCI_DEVICES	"/sys/bus/pci/devices"
 #define TRANSLATION	"/sys/kernel/debug/iommu/intel/dmar_translation_struct"
 
-/* iommufd's name of the device that is attached. */
+/* iommufd's names of the device that is attached and of its first table. */
 static u32 dev_id;
+static u32 first_table;
 
 static ssize_t file_read(const char *path, void *data, size_t size)
 {
@@ -53,8 +53,7 @@ static void file_write(const char *path, const char *text)
 	close(fd);
 }
 
-/* The device of the test is the only one of its kind in the machine. */
-void dma_device_find(char bdf[BDF_SIZE])
+void dma_device_find_next(char bdf[BDF_SIZE], int nth)
 {
 	u16 id[2];
 	glob_t devices;
@@ -68,13 +67,18 @@ void dma_device_find(char bdf[BDF_SIZE])
 
 		if (file_read(path, id, sizeof(id)) == sizeof(id) &&
 		    id[0] == PCI_VENDOR_ID_INTEL &&
-		    id[1] == PCI_DEVICE_ID_INTEL_82576)
+		    id[1] == PCI_DEVICE_ID_INTEL_82576 && !nth--)
 			snprintf(bdf, BDF_SIZE, "%.*s", BDF_SIZE - 1,
 				 path + strlen(PCI_DEVICES "/"));
 	}
 	globfree(&devices);
 	if (!bdf[0])
-		fail_exit("no igb in this machine");
+		fail_exit("no such igb in this machine");
+}
+
+void dma_device_find(char bdf[BDF_SIZE])
+{
+	dma_device_find_next(bdf, 0);
 }
 
 /*
@@ -117,7 +121,7 @@ bool dma_device_belief(const char *bdf, struct dma_belief *belief)
 	return true;
 }
 
-static void bind_driver(const char *bdf)
+void dma_device_bind_driver(const char *bdf)
 {
 	char path[128], *driver;
 
@@ -174,18 +178,35 @@ int dma_device_use_table(struct vfio_pci_device *device, u32 table)
 		-errno : 0;
 }
 
-/*
- * The page table is asked for by name, not left to the kernel to choose when
- * the device is attached to an IOAS: only such a one can be preserved.
- */
-struct vfio_pci_device *dma_device_attach(const char *bdf, int memfd)
+int dma_device_open_cdev(const char *bdf)
 {
-	struct iommu *iommu = iommu_init(MODE_IOMMUFD);
-	struct vfio_pci_device *device = vfio_pci_device_alloc(bdf, iommu);
+	char path[96];
+	glob_t found;
+	int fd;
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/vfio-dev/vfio*", bdf);
+	if (glob(path, 0, NULL, &found))
+		return -ENOENT;
+	snprintf(path, sizeof(path), "/dev/vfio/devices/%s",
+		 strrchr(found.gl_pathv[0], '/') + 1);
+	globfree(&found);
+	fd = open(path, O_RDWR);
+	return fd < 0 ? -errno : fd;
+}
+
+static void bind(struct vfio_pci_device *device)
+{
 	struct vfio_device_bind_iommufd bind = {
 		.argsz = sizeof(bind),
-		.iommufd = iommu->iommufd,
+		.iommufd = device->iommu->iommufd,
 	};
+
+	ioctl_assert(device->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind);
+	dev_id = bind.out_devid;
+}
+
+static void map_memory(struct iommu *iommu, int memfd)
+{
 	struct iommu_ioas_map_file map = {
 		.size = sizeof(map),
 		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE |
@@ -196,28 +217,70 @@ struct vfio_pci_device *dma_device_attach(const char *bdf, int memfd)
 		.iova = AREA_IOVA,
 	};
 
-	bind_driver(bdf);
-	vfio_pci_cdev_open(device, bdf);
-	ioctl_assert(device->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind);
-	dev_id = bind.out_devid;
 	ioctl_assert(iommu->iommufd, IOMMU_IOAS_MAP_FILE, &map);
-	VFIO_ASSERT_EQ(dma_device_use_table(device, dma_device_table(device)), 0);
+}
+
+/*
+ * The page table is asked for by name, not left to the kernel to choose when
+ * the device is attached to an IOAS: only such a one can be preserved.
+ */
+struct vfio_pci_device *dma_device_attach(const char *bdf, int memfd)
+{
+	struct iommu *iommu = iommu_init(MODE_IOMMUFD);
+	struct vfio_pci_device *device = vfio_pci_device_alloc(bdf, iommu);
+
+	dma_device_bind_driver(bdf);
+	vfio_pci_cdev_open(device, bdf);
+	bind(device);
+	map_memory(iommu, memfd);
+	first_table = dma_device_table(device);
+	VFIO_ASSERT_EQ(dma_device_use_table(device, first_table), 0);
 	map_registers(device);
 	return device;
 }
 
-void dma_device_silence(const char *bdf)
+void dma_device_mark(struct vfio_pci_device *device, u64 token)
 {
-	char path[128];
-	u16 command;
-	int fd;
+	struct iommu_hwpt_liveupdate_preserve mark = {
+		.size = sizeof(mark),
+		.hwpt_id = first_table,
+		.flags = IOMMU_HWPT_LIVEUPDATE_PRESERVE_SET,
+		.token = token,
+	};
 
-	snprintf(path, sizeof(path), PCI_DEVICES "/%s/config", bdf);
-	fd = open(path, O_RDWR);
-	if (fd < 0 || pread(fd, &command, 2, PCI_COMMAND) != 2)
-		fail_exit("%s", path);
-	command &= ~PCI_COMMAND_MASTER;
-	if (pwrite(fd, &command, 2, PCI_COMMAND) != 2)
-		fail_exit("%s", path);
-	close(fd);
+	ioctl_assert(device->iommu->iommufd, IOMMU_HWPT_LIVEUPDATE_PRESERVE,
+		     &mark);
+}
+
+static struct vfio_pci_device *device_of(const char *bdf, int iommufd, int cdev)
+{
+	struct vfio_pci_device *device;
+	struct iommu *iommu;
+
+	/* Not iommu_init(), which opens an iommufd of its own. */
+	iommu = calloc(1, sizeof(*iommu));
+	VFIO_ASSERT_NOT_NULL(iommu);
+	INIT_LIST_HEAD(&iommu->dma_regions);
+	iommu->iommufd = iommufd;
+
+	device = vfio_pci_device_alloc(bdf, iommu);
+	device->fd = cdev;
+	return device;
+}
+
+struct vfio_pci_device *dma_device_bind(const char *bdf, int iommufd, int cdev)
+{
+	struct vfio_pci_device *device = device_of(bdf, iommufd, cdev);
+
+	bind(device);
+	map_registers(device);
+	return device;
+}
+
+struct vfio_pci_device *dma_device_use(const char *bdf, int iommufd, int cdev)
+{
+	struct vfio_pci_device *device = device_of(bdf, iommufd, cdev);
+
+	map_registers(device);
+	return device;
 }

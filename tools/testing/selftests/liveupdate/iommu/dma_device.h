@@ -12,8 +12,9 @@
 
 /* Each of these ends the program if it cannot do its part. */
 
-/* Find the one igb of this machine. */
+/* Find the first igb of this machine, or another one of them. */
 void dma_device_find(char bdf[BDF_SIZE]);
+void dma_device_find_next(char bdf[BDF_SIZE], int nth);
 
 /*
  * Bind the device to vfio-pci and iommufd and let it reach @memfd at
@@ -21,6 +22,24 @@ void dma_device_find(char bdf[BDF_SIZE]);
  * then.
  */
 struct vfio_pci_device *dma_device_attach(const char *bdf, int memfd);
+
+/* Bind the device to vfio-pci. */
+void dma_device_bind_driver(const char *bdf);
+
+/* Open the device's character device once more: a descriptor or -errno. */
+int dma_device_open_cdev(const char *bdf);
+
+/* Let the page table of dma_device_attach() cross a live update as @token. */
+void dma_device_mark(struct vfio_pci_device *device, u64 token);
+
+/*
+ * Bind @cdev to @iommufd. Its configuration space and BAR 0 can be used then, and
+ * it has no page table but one that it came with.
+ */
+struct vfio_pci_device *dma_device_bind(const char *bdf, int iommufd, int cdev);
+
+/* The same for a device that was bound already. */
+struct vfio_pci_device *dma_device_use(const char *bdf, int iommufd, int cdev);
 
 /* Make another page table for what the device can reach; its name. */
 u32 dma_device_table(struct vfio_pci_device *device);
@@ -46,8 +65,5 @@ struct dma_belief {
  * they say that it is blocked.
  */
 bool dma_device_belief(const char *bdf, struct dma_belief *belief);
-
-/* Stop the device's DMA without a driver. */
-void dma_device_silence(const char *bdf);
 
 #endif /* SELFTESTS_LIVEUPDATE_IOMMU_DMA_DEVICE_H */

@@ -18,6 +18,12 @@
 
 char bdf[BDF_SIZE];
 
+void must(int err, const char *what)
+{
+	if (err < 0)
+		ksft_exit_fail_msg("%s: %s\n", what, strerror(-err));
+}
+
 void reached(const char *name)
 {
 	struct dma_belief belief;
@@ -104,9 +110,11 @@ void area_check(struct dma_area *area)
 
 int area_create(void)
 {
-	int memfd = memfd_create("dma-continuity", 0);
+	int memfd = memfd_create("dma-continuity", MFD_ALLOW_SEALING);
 
-	if (memfd < 0 || fallocate(memfd, 0, 0, AREA_SIZE))
+	/* An iommufd is preserved only with memory that keeps its size. */
+	if (memfd < 0 || fallocate(memfd, 0, 0, AREA_SIZE) ||
+	    fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		fail_exit("memfd of %lu bytes", AREA_SIZE);
 	return memfd;
 }

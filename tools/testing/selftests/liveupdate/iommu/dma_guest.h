@@ -20,6 +20,9 @@
 /* The device, if it was found already. */
 extern char bdf[BDF_SIZE];
 
+/* End the program if @err is one. */
+void must(int err, const char *what);
+
 /* Tell what this kernel knows about the device now, then that we got here. */
 void reached(const char *name);
 

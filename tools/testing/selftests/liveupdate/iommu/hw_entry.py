@@ -109,6 +109,21 @@ def scalable_entry(ram, root, bus, devfn):
     return Entry(words[0], words[1])
 
 
+def present(ram, root, scalable):
+    """bus:device.function of all requester ids whose context entry is present."""
+    found = []
+    for bus in range(256):
+        for half, pointer in enumerate(ram.words(root + bus * 16, 2 if scalable else 1)):
+            if not pointer & PRESENT:
+                continue
+            words = ram.words(pointer & POINTER, PAGE // 8)
+            # Entries of scalable mode have four words, and are half as many.
+            entries = words[::4] if scalable else words[::2]
+            found += ["%02x:%02x.%d" % (bus, devfn >> 3, devfn & 7)
+                      for devfn, word in enumerate(entries, half << 7) if word & PRESENT]
+    return found
+
+
 def read_entry(ram, root, scalable, bdf):
     """The entry through which the device's requests are translated."""
     walk = scalable_entry if scalable else legacy_entry

@@ -7,6 +7,7 @@
  *	vmtest.args=A,B,...	arguments added to those of each test
  *	vmtest.slow=N		factor for the time limits of the list
  *	vmtest.vfio=BDF,...	PCI functions to be bound to vfio-pci first
+ *	vmtest.next=A+B+...	parameters added to those of the kernel after the kexec
  *	vmtest.stage=2		set by ourselves for the kernel after the kexec
  *
  * A line of the list is "name|timeout in s|once|argv" or "name|timeout in
@@ -282,10 +283,14 @@ static void report_result(struct test *test, int status, const char *failure)
 static const char *load_next_kernel(void)
 {
 	static char next[COMMAND_LINE_SIZE];
+	char *more = parameter("vmtest.next"), *plus;
 	int kernel, initrd, len;
 	long err;
 
-	len = snprintf(next, sizeof(next), "%s vmtest.stage=2", cmdline);
+	while (more && (plus = strchr(more, '+')))
+		*plus = ' ';
+	len = snprintf(next, sizeof(next), "%s %s vmtest.stage=2", cmdline,
+		       more ?: "");
 	if (len >= (int)sizeof(next))
 		return "no room on the command line for the stage";
 

@@ -94,6 +94,8 @@ class KernelChange:
     """
 
     def __init__(self):
+        # Changes that come before the one to be found.
+        self.skip = 0
         self.old = None
         self.gone_ns = None
         self.up_ns = None
@@ -104,7 +106,9 @@ class KernelChange:
             return []
         match = STAMP.match(line)
         if self.old is None:
-            if match and LAST_WORDS in line:
+            if match and LAST_WORDS in line and self.skip:
+                self.skip -= 1
+            elif match and LAST_WORDS in line:
                 self.old = float(match[1])
                 self.gone_ns = t_ns
                 return ["kernel_gone"]
@@ -132,6 +136,19 @@ class Recorder:
         self.facts = []
         self.change = KernelChange()
         self.problems = []
+        # Translation goes on for the device, and must for no other one.
+        self.alone = False
+        # Marks at which the hardware's entry is of no use.
+        self.unread = ()
+
+    def updates(self, number):
+        """The guest replaces its kernel more than once; the last time counts.
+
+        Each replaces the table too, so the one of the first kernel says nothing.
+        """
+        self.change.skip = number - 1
+        if number > 1:
+            self.unread = ("rx_on",)
 
     def attach(self, machine):
         machine.on("report", self.report)
@@ -187,7 +204,7 @@ class Recorder:
 
     def look_up(self, t_ns, name):
         """Read the hardware's entry as it is at this mark."""
-        if not self.bdf:
+        if not self.bdf or name in self.unread:
             return
         try:
             with open(self.qemu_log, "rb") as log:
@@ -197,12 +214,20 @@ class Recorder:
             ram = hw_entry.Ram(self.ram_path)
             try:
                 entry = hw_entry.read_entry(ram, root[0], root[1], self.bdf)
+                if self.alone and name == "kernel_up":
+                    self.look_for_others(hw_entry.present(ram, *root))
             finally:
                 ram.close()
         except hw_entry.TableError as error:
             self.problems.append("entry at %s: %s" % (name, error))
             return
         self.entries.append((t_ns, name, "%#x" % entry.lo, "%#x" % entry.hi))
+
+    def look_for_others(self, present):
+        """What the old kernel left to translate is the device and nothing else."""
+        if present != [self.bdf[len("0000:"):]]:
+            self.problems.append("between the kernels the IOMMU translates for: " +
+                                 (", ".join(present) or "nobody"))
 
     def settle(self):
         """After the run: the last line of the old kernel is known now."""

@@ -79,7 +79,7 @@ def boot(tests, kernel, initrd, workdir, skips=None, slow=1, least_mem=0, words=
         result = machine.run()
         if not result.emulator_bug():
             break
-        bugs.append("QEMU died of its own fault: " + result.emulator_bug())
+        bugs.append("QEMU failed by itself: " + result.emulator_bug())
     report = [line for _, line in result.report]
     verdict = ktap.judge(report, tests.names, skips)
     verdict.notes += bugs

@@ -20,7 +20,9 @@ import host_load
 import judge
 import recorder
 import rundir
+import stray
 import timeline
+import unit_trace
 import vm
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -95,14 +97,21 @@ def machine_arguments(options, scratch):
     for bridge in bridges:
         arguments += ["-device", bridge]
     arguments += ["-netdev", "dgram,id=n0,local.type=unix,local.path=%s/q,"
-                  "remote.type=unix,remote.path=%s/h" % (scratch, scratch),
-                  "-device", "igb,netdev=n0," + place]
-    return arguments
+                  "remote.type=unix,remote.path=%s/h" % (scratch, scratch)]
+    if not options.two:
+        return arguments + ["-device", "igb,netdev=n0," + place]
+    # A hub gives each frame to both. The second device comes last in each scan.
+    for name in ("host", "first", "second"):
+        arguments += ["-netdev", "hubport,hubid=0,id=%s" % name +
+                      (",netdev=n0" if name == "host" else "")]
+    return arguments + ["-device", "igb,netdev=first," + place,
+                        "-device", "pcie-root-port,id=rp2,bus=pcie.0,addr=3,chassis=9",
+                        "-device", "igb,netdev=second,bus=rp2"]
 
 
-def trace_arguments(log):
+def trace_arguments(log, handover):
     arguments = ["-D", log]
-    for trace in TRACES:
+    for trace in TRACES + (unit_trace.TRACES if handover else ()):
         arguments += ["-trace", trace]
     return arguments
 
@@ -168,16 +177,24 @@ class Measurement:
         log = os.path.join(self.outdir, "qemu.log")
         self.machine = vm.Vm(options.kernel, options.initrd, self.outdir,
                              kernel_arguments(options),
-                             machine_arguments(options, scratch) + trace_arguments(log),
+                             machine_arguments(options, scratch) +
+                             trace_arguments(log, options.handover),
                              "%dM" % memory_mb(options), timeout=options.timeout * options.slow,
                              ram_file=ram)
         source = recorder.FrameSource(options.frame_host, ram, scratch + "/q",
                                       scratch + "/h", options.fps, self.outdir)
         self.record = recorder.Recorder(self.outdir, ram, log, source, self.progress)
+        self.record.alone = options.handover
+        self.record.updates(options.updates)
         self.record.attach(self.machine)
+        lost = stray.Stray(ram)
+        self.machine.on("report", lost.line)
         self.machine.on("console", self.first_line)
         try:
-            return self.machine.run()
+            result = self.machine.run()
+            if self.looks_for_strays():
+                self.record.problems += lost.problems()
+            return result
         finally:
             source.quit()
             if self.waits:
@@ -185,6 +202,17 @@ class Measurement:
 
     def progress(self, t_ns, name):
         print("# %6.2f s  %s" % ((t_ns - self.started_ns) / 1e9, PROGRESS[name]), flush=True)
+
+    def looks_for_strays(self):
+        """Whether nothing may be written but what was given to the device."""
+        return self.options.handover
+
+    def unit_problems(self):
+        """What was done to the unit and must not be."""
+        if not self.options.handover:
+            return []
+        with open(os.path.join(self.outdir, "qemu.log"), "rb") as log:
+            return unit_trace.UnitTrace(log.read()).problems(self.record.marks)
 
     def meta(self, console):
         options = self.options
@@ -212,6 +240,7 @@ class Measurement:
             shutil.rmtree(memory)
 
         record = self.record
+        record.problems += self.unit_problems()
         rid = TOPOLOGY[self.options.topology][2]
         if record.bdf and record.bdf[len("0000:"):] != rid:
             record.problems.append("the device is %s, not %s" % (record.bdf, rid))
@@ -226,14 +255,16 @@ class Measurement:
     def excuse(self):
         """Why a verdict that was not expected is none of the guest's fault, or None."""
         if self.emulator_bug:
-            return "QEMU died of its own fault: " + self.emulator_bug
+            return "QEMU failed by itself: " + self.emulator_bug
         if self.starved_ms >= STARVED_MS:
             return "the host let the machine wait for %.0f ms" % self.starved_ms
         return None
 
 
-def expected_verdict(text):
+def expected_verdict(text, cause=""):
     """The judge's word for what the command line or the file says."""
+    if cause:
+        return named(judge.NOT_YET, cause)
     if text is None:
         with open(EXPECT_FILE, encoding="ascii") as expect:
             text = " ".join(line.strip() for line in expect if not line.startswith("#"))
@@ -327,8 +358,16 @@ def parse_arguments():
                         help="seconds for one run, times --slow")
     parser.add_argument("--expect", choices=("pass", "not-yet"),
                         help="expected verdict (default: what yardstick.expect says)")
+    parser.add_argument("--cause", nargs="+", default=[], metavar="WORD",
+                        help="with --expect not-yet: what has to have stopped the device")
     parser.add_argument("--no-kexec", action="store_true",
                         help="stay in one kernel; needs the list yardstick-once")
+    parser.add_argument("--handover", action="store_true",
+                        help="the IOMMU has to go on for the device, and for it only")
+    parser.add_argument("--two", action="store_true",
+                        help="a second device of the same kind, which gets the same frames")
+    parser.add_argument("--updates", type=int, default=1,
+                        help="live updates that the guest does; the last one is judged")
     parser.add_argument("--list", help="list that the guest runs, if it is another one")
     control = parser.add_argument_group("controls, with --no-kexec")
     control.add_argument("--run", type=int, default=0, metavar="MS", help="length of the run")
@@ -339,14 +378,16 @@ def parse_arguments():
     options = parser.parse_args()
     if (options.outage or options.fault or options.run) and not options.no_kexec:
         parser.error("--run, --outage and --fault need --no-kexec")
-    if options.fps < 1 or options.runs < 1:
-        parser.error("--fps and --runs must be positive")
+    if options.fps < 1 or options.runs < 1 or options.updates < 1:
+        parser.error("--fps, --runs and --updates must be positive")
+    if options.cause and options.expect != "not-yet":
+        parser.error("--cause needs --expect not-yet")
     return options
 
 
 def main():
     options = parse_arguments()
-    expected = expected_verdict(options.expect)
+    expected = expected_verdict(options.expect, " ".join(options.cause))
     # The guest's memory is a file that must not be left behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("yardstick: terminated"))
     name = options.name or "%s-%s-%s" % (options.mode, options.topology,

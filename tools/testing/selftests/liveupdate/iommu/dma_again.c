@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The same device over one live update after the other.
+ *
+ *	dma_again -s 1|2 updates=N
+ *
+ * The host judges the last of them as it does for dma_continuity, and the frames
+ * of all. Page tables, domain ids and records that a live update does not give
+ * back would be in the way of the next one, or of the one after that.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/reboot.h>
+#include <unistd.h>
+
+#include <libliveupdate.h>
+#include <libvfio.h>
+#include <libvmlu.h>
+
+#include "dma_guest.h"
+#include "kernel_copy.h"
+#include "report.h"
+
+#define STATE_SESSION	"dma-again-state"
+#define STATE_TOKEN	1
+#define SESSION		"dma-again"
+
+/* Enough to see frames in each state of the device. */
+#define ROUND_MS	100
+
+static int updates;
+
+/* What happens in the kernels between the first and the last one. */
+static void replace_kernel(int luo_fd, struct vmlu *vm, struct igb_rx *rx,
+			   const struct kernel_copy *kernel, int next)
+{
+	bool last = next == updates;
+	int session;
+
+	create_state_file(luo_fd, STATE_SESSION, STATE_TOKEN, next);
+	session = luo_create_session(luo_fd, SESSION);
+	must(session, "create session");
+	kernel_copy_save(kernel, session);
+	must(vmlu_save(vm, session), "save");
+	if (last)
+		reached("preserved");
+
+	igb_rx_refill(rx);
+	receive(rx, ROUND_MS, ~0ULL);
+	if (last) {
+		report_ring("preserved", rx->area);
+		reached("freeze");
+		report_drain();
+	}
+	reboot(RB_KEXEC);
+	fail_exit("reboot");
+}
+
+static void stage_1(int luo_fd)
+{
+	int memfd = area_create();
+	struct igb_rx rx = { .area = area_map(memfd) };
+	struct kernel_copy kernel;
+	struct vmlu vm;
+
+	dma_device_find(bdf);
+	kernel_copy_take(&kernel);
+	dma_device_bind_driver(bdf);
+	must(vmlu_open(&vm), "iommufd");
+	must(vmlu_add_memory(&vm, memfd, AREA_IOVA), "add memory");
+	must(vmlu_add_device(&vm, dma_device_open_cdev(bdf)), "add device");
+	rx.device = dma_device_use(bdf, vm.iommufd, vm.devices[0].fd);
+	rx.area->iova = AREA_IOVA;
+	area_publish(rx.area);
+	igb_rx_start(&rx);
+	reached("rx_on");
+	if (receive(&rx, WARM_UP_MS, WARM_UP_FRAMES) < WARM_UP_FRAMES)
+		ksft_exit_fail_msg("fewer than %d frames in %d s\n",
+				   WARM_UP_FRAMES, WARM_UP_MS / 1000);
+	replace_kernel(luo_fd, &vm, &rx, &kernel, 1);
+}
+
+static void mark(bool last, const char *name)
+{
+	if (last)
+		reached(name);
+}
+
+static void stage_2(int luo_fd, int state_session)
+{
+	struct kernel_copy kernel;
+	struct igb_rx rx;
+	struct vmlu vm;
+	int session, done;
+	bool last;
+
+	dma_device_find(bdf);
+	restore_and_read_stage(state_session, STATE_TOKEN, &done);
+	last = done == updates;
+	mark(last, "userspace");
+	dma_device_bind_driver(bdf);
+	session = luo_retrieve_session(luo_fd, SESSION);
+	must(session, "retrieve session");
+	kernel_copy_find(&kernel, session);
+	must(vmlu_load(&vm, session), "load");
+	rx.area = area_map(vm.memory[0].fd);
+	area_check(rx.area);
+	if (last)
+		report_ring("retrieved", rx.area);
+	mark(last, "retrieved");
+
+	must(vmlu_take_over(&vm), "take over");
+	rx.device = dma_device_use(bdf, vm.iommufd, vm.devices[0].fd);
+	mark(last, "bound");
+	receive(&rx, ROUND_MS, ~0ULL);
+	must(vmlu_replace(&vm), "replace");
+	mark(last, "replaced");
+	receive(&rx, ROUND_MS, ~0ULL);
+	must(vmlu_finish(&vm, session), "finish session");
+	must(luo_session_finish(state_session), "finish state session");
+	close(session);
+	close(state_session);
+	mark(last, "finished");
+	receive(&rx, ROUND_MS, ~0ULL);
+
+	if (!last) {
+		ksft_print_msg("live update %d of %d\n", done, updates);
+		kernel_copy_load(&kernel);
+		replace_kernel(luo_fd, &vm, &rx, &kernel, done + 1);
+	}
+	report_ring("done", rx.area);
+	reached("done");
+	receive(&rx, SETTLE_MS, ~0ULL);
+	igb_rx_stop(&rx);
+}
+
+int main(int argc, char *argv[])
+{
+	int i;
+
+	must(report_open(), "report channel");
+	for (i = 1; i < argc; i++)
+		if (!strncmp(argv[i], "updates=", 8))
+			updates = atoi(argv[i] + 8);
+	if (updates < 1)
+		ksft_exit_fail_msg("no updates=\n");
+	return luo_test(argc, argv, STATE_SESSION, stage_1, stage_2);
+}

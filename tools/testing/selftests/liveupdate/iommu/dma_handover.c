@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Let a device write into a memfd while the kernel below is replaced and the
+ * IOMMU goes on translating.
+ *
+ *	dma_handover -s 1|2 [option]
+ *
+ * Like dma_continuity, but the device is handed over with the domain it has, by
+ * a file that the kernel has for tests, and not by vfio and iommufd. That leaves
+ * out what these do, and tests what is below them.
+ *
+ * Options:
+ *	unclaimed	finish without having claimed the device
+ *	keep		claim it, but leave it the domain that it came with
+ *	refused		it must not be possible to preserve the device
+ *	lost		the device does not come over: claiming it fails
+ *	twice		preserve, unpreserve and preserve again
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/reboot.h>
+#include <unistd.h>
+
+#include <libliveupdate.h>
+#include <libvfio.h>
+
+#include "dma_guest.h"
+#include "report.h"
+
+#define STATE_SESSION	"dma-handover-state"
+#define STATE_TOKEN	1
+#define SESSION		"dma-handover"
+#define MEMFD_TOKEN	2
+#define DEVICE_TOKEN	3
+
+#define TEST_FILE	"/dev/iommu_liveupdate_test"
+
+static struct {
+	bool unclaimed;
+	bool keep;
+	bool refused;
+	bool lost;
+	bool twice;
+} options;
+
+static void parse_options(int argc, char *argv[])
+{
+	static const struct {
+		const char *name;
+		bool *set;
+	} known[] = {
+		{ "unclaimed", &options.unclaimed },
+		{ "keep", &options.keep },
+		{ "refused", &options.refused },
+		{ "lost", &options.lost },
+		{ "twice", &options.twice },
+	};
+	size_t i;
+	int arg;
+
+	for (arg = 1; arg < argc; arg++) {
+		if (!strcmp(argv[arg], "-s")) {
+			arg++;
+			continue;
+		}
+		for (i = 0; i < ARRAY_SIZE(known); i++) {
+			if (!strcmp(argv[arg], known[i].name)) {
+				*known[i].set = true;
+				break;
+			}
+		}
+		if (i == ARRAY_SIZE(known))
+			ksft_exit_fail_msg("unknown option %s\n", argv[arg]);
+	}
+}
+
+static int command(int fd, const char *text)
+{
+	return write(fd, text, strlen(text)) < 0 ? -errno : 0;
+}
+
+/* Returns the session, with the memory and the device in it. */
+static int preserve_both(int luo_fd, int memfd, int device)
+{
+	int session = luo_create_session(luo_fd, SESSION);
+
+	must(session, "create session");
+	must(luo_session_preserve_fd(session, memfd, MEMFD_TOKEN),
+	     "preserve memfd");
+	must(luo_session_preserve_fd(session, device, DEVICE_TOKEN),
+	     "preserve device");
+	return session;
+}
+
+static void stage_1(int luo_fd)
+{
+	int memfd = area_create();
+	struct dma_area *area = area_map(memfd);
+	struct igb_rx rx = { .area = area };
+	int device, session;
+
+	dma_device_find(bdf);
+	rx.device = dma_device_attach(bdf, memfd);
+	area->iova = AREA_IOVA;
+	area_publish(area);
+	igb_rx_start(&rx);
+	reached("rx_on");
+	if (receive(&rx, WARM_UP_MS, WARM_UP_FRAMES) < WARM_UP_FRAMES) {
+		report_ring("rx_on", area);
+		ksft_exit_fail_msg("fewer than %d frames in %d s\n",
+				   WARM_UP_FRAMES, WARM_UP_MS / 1000);
+	}
+
+	device = open(TEST_FILE, O_RDWR);
+	if (device < 0)
+		fail_exit(TEST_FILE);
+	must(command(device, bdf), bdf);
+	if (options.refused) {
+		session = luo_create_session(luo_fd, SESSION);
+		if (luo_session_preserve_fd(session, device, DEVICE_TOKEN) !=
+		    -EOPNOTSUPP)
+			ksft_exit_fail_msg("the device was not refused\n");
+		igb_rx_stop(&rx);
+		return;
+	}
+
+	create_state_file(luo_fd, STATE_SESSION, STATE_TOKEN, 2);
+	session = preserve_both(luo_fd, memfd, device);
+	if (options.twice) {
+		/* Closing it unpreserves all that is in it. */
+		close(session);
+		session = preserve_both(luo_fd, memfd, device);
+	}
+	reached("preserved");
+
+	/* Nobody gives descriptors back from here on: leave a full ring. */
+	igb_rx_refill(&rx);
+	receive(&rx, PHASE_MS, ~0ULL);
+	report_ring("preserved", area);
+	reached("freeze");
+	report_drain();
+	reboot(RB_KEXEC);
+	fail_exit("reboot");
+}
+
+static void take_over(int device)
+{
+	char text[64];
+
+	must(command(device, "claim"), "claim");
+	reached("bound");
+	usleep(PHASE_MS * 1000);
+	if (options.keep)
+		return;
+
+	snprintf(text, sizeof(text), "replace %lx %lx",
+		 (unsigned long)AREA_IOVA,
+		 (unsigned long)(AREA_IOVA + AREA_SIZE - 1));
+	must(command(device, text), text);
+	reached("replaced");
+	usleep(PHASE_MS * 1000);
+}
+
+/*
+ * Memory that a running device writes to must not be given back, so the memfd
+ * stays open until the device is silent, which it is when its file is closed.
+ */
+static void stage_2(int luo_fd, int state_session)
+{
+	int session, memfd, device, stage;
+	struct dma_area *area;
+
+	dma_device_find(bdf);
+	reached("userspace");
+	restore_and_read_stage(state_session, STATE_TOKEN, &stage);
+	if (stage != 2)
+		ksft_exit_fail_msg("the state says stage %d\n", stage);
+	session = luo_retrieve_session(luo_fd, SESSION);
+	must(session, "retrieve session");
+	memfd = luo_session_retrieve_fd(session, MEMFD_TOKEN);
+	must(memfd, "retrieve memfd");
+	device = luo_session_retrieve_fd(session, DEVICE_TOKEN);
+	must(device, "retrieve device");
+
+	area = area_map(memfd);
+	area_check(area);
+	report_ring("retrieved", area);
+	reached("retrieved");
+	usleep(PHASE_MS * 1000);
+
+	if (options.lost) {
+		if (!command(device, "claim"))
+			ksft_exit_fail_msg("a device that was lost could be claimed\n");
+	} else if (!options.unclaimed) {
+		take_over(device);
+	}
+
+	must(luo_session_finish(session), "finish session");
+	must(luo_session_finish(state_session), "finish state session");
+	reached("finished");
+	usleep(PHASE_MS * 1000);
+
+	report_ring("done", area);
+	reached("done");
+	usleep(SETTLE_MS * 1000);
+	close(device);
+	close(memfd);
+}
+
+int main(int argc, char *argv[])
+{
+	int err = report_open();
+
+	must(err, "report channel");
+	parse_options(argc, argv);
+	return luo_test(argc, argv, STATE_SESSION, stage_1, stage_2);
+}

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A live update of a running device in which everybody tries what they must not.
+ *
+ *	dma_hostile -s 1|2 [option]
+ *
+ * The host judges whether the device has noticed anything, as for
+ * dma_continuity. Here it is decided whether each attempt is refused, with which
+ * error, and that it is possible when its time has come.
+ *
+ * Options:
+ *	leave	do not take the device over in the end: it has to be stopped
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/reboot.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/io.h>
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
+
+#include <libliveupdate.h>
+#include <libvfio.h>
+#include <libvmlu.h>
+
+#include "dma_guest.h"
+#include "report.h"
+
+#define STATE_SESSION	"dma-hostile-state"
+#define STATE_TOKEN	1
+#define SESSION		"dma-hostile"
+
+/* A file that cannot be frozen, and a device that it can stand for. */
+#define TEST_MODULE	"/tests/liveupdate-test.ko"
+#define TEST_FILE	"/dev/pci_liveupdate_test"
+#define TEST_DEVICE	"0000:00:1f.2 fail"
+
+static bool leave;
+
+#define expect(want, call) check_that(want, call, #call, __func__, __LINE__)
+
+static void check_that(long want, long got, const char *call, const char *func,
+		       int line)
+{
+	if (got != want)
+		ksft_exit_fail_msg("%s:%d: %s is %ld, not %ld\n", func, line,
+				   call, got, want);
+}
+
+static int kexec_now(void)
+{
+	return reboot(RB_KEXEC) ? -errno : 0;
+}
+
+static int irq(struct vfio_pci_device *device, bool on)
+{
+	char buffer[sizeof(struct vfio_irq_set) + sizeof(int)] = {};
+	struct vfio_irq_set *set = (void *)buffer;
+
+	set->argsz = sizeof(buffer);
+	set->index = VFIO_PCI_MSIX_IRQ_INDEX;
+	set->flags = VFIO_IRQ_SET_ACTION_TRIGGER | VFIO_IRQ_SET_DATA_NONE;
+	if (on) {
+		set->flags = VFIO_IRQ_SET_ACTION_TRIGGER |
+			     VFIO_IRQ_SET_DATA_EVENTFD;
+		set->count = 1;
+		*(int *)set->data = eventfd(0, EFD_NONBLOCK);
+	}
+	return ioctl(device->fd, VFIO_DEVICE_SET_IRQS, set) ? -errno : 0;
+}
+
+/* The device can be used in each way that there is. */
+static void check_usable(struct vfio_pci_device *device)
+{
+	struct vfio_device_info info = { .argsz = sizeof(info) };
+	void *map;
+	u16 command;
+
+	expect(2, pread(device->fd, &command, 2,
+			device->config_space.offset + PCI_COMMAND));
+	expect(PCI_COMMAND_MASTER, command & PCI_COMMAND_MASTER);
+	expect(2, pwrite(device->fd, &command, 2,
+			 device->config_space.offset + PCI_COMMAND));
+	expect(0, ioctl(device->fd, VFIO_DEVICE_GET_INFO, &info));
+	/* RCTL: the receiver is on. */
+	expect(2, readl(device->bars[0].vaddr + 0x100) & 2);
+	map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, device->fd,
+		   device->bars[0].info.offset);
+	if (map == MAP_FAILED)
+		fail_exit("mmap of BAR 0");
+	munmap(map, 4096);
+}
+
+static sigjmp_buf no_access;
+
+static void bus_error(int signal)
+{
+	siglongjmp(no_access, 1);
+}
+
+static bool can_read_register(struct vfio_pci_device *device)
+{
+	if (sigsetjmp(no_access, 1))
+		return false;
+	readl(device->bars[0].vaddr);
+	return true;
+}
+
+/* Whoever is frozen has no way to the device. */
+static void check_frozen(struct vfio_pci_device *device)
+{
+	struct vfio_device_feature feature = {
+		.argsz = sizeof(feature),
+		.flags = VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_GET |
+			 VFIO_DEVICE_FEATURE_DMA_BUF,
+	};
+	struct vfio_device_info info = { .argsz = sizeof(info) };
+	off_t command = device->config_space.offset + PCI_COMMAND;
+	u16 value = 0;
+
+	expect(-1, pwrite(device->fd, &value, 2, command));
+	expect(EIO, errno);
+	expect(-1, ioctl(device->fd, VFIO_DEVICE_GET_INFO, &info));
+	expect(EIO, errno);
+	expect(-1, ioctl(device->fd, VFIO_DEVICE_FEATURE, &feature));
+	expect(EIO, errno);
+	expect(-1, ioctl(device->fd, VFIO_DEVICE_RESET));
+	expect(EIO, errno);
+	expect(-EIO, irq(device, true));
+	expect(-EIO, dma_device_use_table(device, 0));
+	expect(1, mmap(NULL, 4096, PROT_READ, MAP_SHARED, device->fd,
+		       device->bars[0].info.offset) == MAP_FAILED);
+	expect(EIO, errno);
+	expect(0, can_read_register(device));
+}
+
+/* Waits until the device is frozen. */
+static void *look_at_frozen(void *data)
+{
+	struct vfio_pci_device *device = data;
+	off_t command = device->config_space.offset + PCI_COMMAND;
+	u16 value;
+
+	while (pread(device->fd, &value, 2, command) == 2)
+		;
+	expect(EIO, errno);
+	check_frozen(device);
+	return NULL;
+}
+
+/* A file of another session cannot be frozen, after the device was. */
+static void fail_later(int luo_fd, struct vfio_pci_device *device)
+{
+	int module = open(TEST_MODULE, O_RDONLY);
+	int file, session;
+	pthread_t looker;
+
+	if (module < 0 || syscall(__NR_finit_module, module, "", 0))
+		fail_exit(TEST_MODULE);
+	close(module);
+	file = open(TEST_FILE, O_RDWR);
+	if (file < 0 || write(file, TEST_DEVICE, strlen(TEST_DEVICE)) < 0)
+		fail_exit(TEST_DEVICE);
+	session = luo_create_session(luo_fd, "dma-hostile-fail");
+	expect(0, luo_session_preserve_fd(session, file, 1));
+	expect(0, pthread_create(&looker, NULL, look_at_frozen, device));
+	expect(-EIO, kexec_now());
+	expect(0, pthread_join(looker, NULL));
+	close(session);
+	close(file);
+}
+
+static void stage_1(int luo_fd)
+{
+	int memfd = area_create();
+	struct igb_rx rx = { .area = area_map(memfd) };
+	struct vmlu vm;
+	int session;
+
+	dma_device_find(bdf);
+	dma_device_bind_driver(bdf);
+	must(vmlu_open(&vm), "iommufd");
+	must(vmlu_add_memory(&vm, memfd, AREA_IOVA), "add memory");
+	must(vmlu_add_device(&vm, dma_device_open_cdev(bdf)), "add device");
+	rx.device = dma_device_use(bdf, vm.iommufd, vm.devices[0].fd);
+	rx.area->iova = AREA_IOVA;
+	area_publish(rx.area);
+	igb_rx_start(&rx);
+	reached("rx_on");
+	if (receive(&rx, WARM_UP_MS, WARM_UP_FRAMES) < WARM_UP_FRAMES)
+		ksft_exit_fail_msg("fewer than %d frames in %d s\n",
+				   WARM_UP_FRAMES, WARM_UP_MS / 1000);
+
+	create_state_file(luo_fd, STATE_SESSION, STATE_TOKEN, 2);
+	session = luo_create_session(luo_fd, SESSION);
+	must(session, "create session");
+	must(vmlu_save(&vm, session), "save");
+	reached("preserved");
+
+	expect(0, irq(rx.device, true));
+	expect(-EBUSY, kexec_now());
+	expect(0, irq(rx.device, false));
+	check_usable(rx.device);
+
+	signal(SIGBUS, bus_error);
+	expect(1, can_read_register(rx.device));
+	fail_later(luo_fd, rx.device);
+	expect(1, can_read_register(rx.device));
+	check_usable(rx.device);
+
+	igb_rx_refill(&rx);
+	receive(&rx, PHASE_MS, ~0ULL);
+	report_ring("preserved", rx.area);
+	reached("freeze");
+	report_drain();
+	reboot(RB_KEXEC);
+	fail_exit("reboot");
+}
+
+/* -errno, or 0 if the device can be opened. */
+static int open_cdev(void)
+{
+	int fd = dma_device_open_cdev(bdf);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
+}
+
+static int reset_by_root(void)
+{
+	char path[64];
+	int fd, err = 0;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset", bdf);
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || write(fd, "1", 1) < 0)
+		err = -errno;
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+static bool is_master(void)
+{
+	char path[64];
+	u16 command;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", bdf);
+	fd = open(path, O_RDONLY);
+	if (fd < 0 || pread(fd, &command, 2, PCI_COMMAND) != 2)
+		fail_exit("%s", path);
+	close(fd);
+	return command & PCI_COMMAND_MASTER;
+}
+
+static int bind_elsewhere(int cdev)
+{
+	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
+	int err;
+
+	bind.iommufd = open("/dev/iommu", O_RDWR);
+	if (bind.iommufd < 0)
+		fail_exit("/dev/iommu");
+	err = ioctl(cdev, VFIO_DEVICE_BIND_IOMMUFD, &bind) ? -errno : 0;
+	close(bind.iommufd);
+	return err;
+}
+
+/* An idle device would sleep otherwise, and not write for that reason. */
+static void stay_awake(void)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/power/control",
+		 bdf);
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || write(fd, "on", 2) < 0)
+		fail_exit("%s", path);
+	close(fd);
+}
+
+/* Nobody has asked for the device. */
+static void give_up(int session)
+{
+	stay_awake();
+	expect(1, is_master());
+	expect(0, luo_session_finish(session));
+	expect(0, is_master());
+	reached("finished");
+	expect(0, open_cdev());
+	usleep(PHASE_MS * 1000);
+	expect(0, is_master());
+	reached("done");
+	usleep(SETTLE_MS * 1000);
+}
+
+static void take_over(int session, struct igb_rx *rx)
+{
+	struct vmlu vm;
+
+	must(vmlu_load(&vm, session), "load");
+	rx->area = area_map(vm.memory[0].fd);
+	area_check(rx->area);
+	report_ring("retrieved", rx->area);
+	reached("retrieved");
+
+	expect(-EBUSY, open_cdev());
+	expect(-EBUSY, luo_session_finish(session));
+	expect(-EPERM, bind_elsewhere(vm.devices[0].fd));
+	usleep(PHASE_MS * 1000);
+
+	must(vmlu_take_over(&vm), "take over");
+	rx->device = dma_device_use(bdf, vm.iommufd, vm.devices[0].fd);
+	reached("bound");
+	check_usable(rx->device);
+	expect(-EBUSY, open_cdev());
+	expect(-EBUSY, reset_by_root());
+	expect(-1, ioctl(rx->device->fd, VFIO_DEVICE_RESET));
+	expect(EBUSY, errno);
+	expect(-EBUSY, luo_session_finish(session));
+	receive(rx, PHASE_MS, ~0ULL);
+
+	must(vmlu_replace(&vm), "replace");
+	reached("replaced");
+	expect(-EBUSY, open_cdev());
+	expect(-EBUSY, reset_by_root());
+	receive(rx, PHASE_MS, ~0ULL);
+
+	expect(0, vmlu_finish(&vm, session));
+	reached("finished");
+	expect(0, open_cdev());
+	receive(rx, PHASE_MS, ~0ULL);
+
+	report_ring("done", rx->area);
+	reached("done");
+	receive(rx, SETTLE_MS, ~0ULL);
+	igb_rx_stop(rx);
+	/* Nothing is left that would keep anybody from it. */
+	expect(0, ioctl(rx->device->fd, VFIO_DEVICE_RESET));
+
+	/* It ran when it was taken over, and that is not what it goes back to. */
+	munmap(rx->device->bars[0].vaddr, rx->device->bars[0].info.size);
+	close(rx->device->fd);
+	expect(0, is_master());
+}
+
+static void stage_2(int luo_fd, int state_session)
+{
+	struct igb_rx rx;
+	int session, stage;
+
+	dma_device_find(bdf);
+	reached("userspace");
+	restore_and_read_stage(state_session, STATE_TOKEN, &stage);
+	if (stage != 2)
+		ksft_exit_fail_msg("the state says stage %d\n", stage);
+
+	expect(-EBUSY, reset_by_root());
+	dma_device_bind_driver(bdf);
+	expect(-EBUSY, open_cdev());
+	session = luo_retrieve_session(luo_fd, SESSION);
+	must(session, "retrieve session");
+	if (leave)
+		give_up(session);
+	else
+		take_over(session, &rx);
+	expect(0, luo_session_finish(state_session));
+}
+
+int main(int argc, char *argv[])
+{
+	int err = report_open(), i;
+
+	if (err)
+		ksft_exit_fail_msg("report channel: %s\n", strerror(-err));
+	for (i = 1; i < argc; i++)
+		leave |= !strcmp(argv[i], "leave");
+	return luo_test(argc, argv, STATE_SESSION, stage_1, stage_2);
+}

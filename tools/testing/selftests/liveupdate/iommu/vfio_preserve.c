@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which files of a vfio-pci device can be preserved when, and what cannot be
+ * done to the device meanwhile. Stays in one kernel; what follows a kexec is
+ * for dma_continuity.
+ *
+ * What is refused is tried again when the reason is gone, where it has to
+ * succeed: a refusal that never ends proves nothing.
+ */
+#define _GNU_SOURCE
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/iommufd.h>
+#include <linux/vfio.h>
+
+#include <libvfio.h>
+#include <libliveupdate.h>
+
+#include "../../kselftest_harness.h"
+#include "dma_area.h"
+#include "dma_device.h"
+
+#define TABLE_TOKEN	1
+#define MEMFD_TOKEN	2
+#define IOMMUFD_TOKEN	3
+#define DEVICE_TOKEN	4
+#define OTHER_TOKEN	5
+
+static char bdf[BDF_SIZE];
+
+FIXTURE(vfio_preserve) {
+	struct vfio_pci_device *device;
+	int iommufd;
+	int memfd;
+	int luo;
+	int session;
+};
+
+FIXTURE_SETUP(vfio_preserve)
+{
+	dma_device_find(bdf);
+	self->memfd = memfd_create("vfio-preserve", MFD_ALLOW_SEALING);
+	ASSERT_GE(self->memfd, 0);
+	ASSERT_EQ(fallocate(self->memfd, 0, 0, AREA_SIZE), 0);
+	ASSERT_EQ(fcntl(self->memfd, F_ADD_SEALS,
+			F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
+	self->device = dma_device_attach(bdf, self->memfd);
+	self->iommufd = self->device->iommu->iommufd;
+	self->luo = luo_open_device();
+	ASSERT_GE(self->luo, 0);
+	self->session = luo_create_session(self->luo, "vfio-preserve");
+	ASSERT_GE(self->session, 0);
+}
+
+FIXTURE_TEARDOWN(vfio_preserve)
+{
+	close(self->session);
+	close(self->luo);
+	close(self->device->fd);
+	close(self->iommufd);
+	close(self->memfd);
+}
+
+static int detach(struct vfio_pci_device *device)
+{
+	struct vfio_device_detach_iommufd_pt detach = {
+		.argsz = sizeof(detach),
+	};
+
+	return ioctl(device->fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach) ?
+		-errno : 0;
+}
+
+static int reset(struct vfio_pci_device *device)
+{
+	return ioctl(device->fd, VFIO_DEVICE_RESET) ? -errno : 0;
+}
+
+static int preserve_all(int session, struct vfio_pci_device *device, int memfd)
+{
+	int err = luo_session_preserve_fd(session, memfd, MEMFD_TOKEN);
+
+	if (!err)
+		err = luo_session_preserve_fd(session, device->iommu->iommufd,
+					      IOMMUFD_TOKEN);
+	if (!err)
+		err = luo_session_preserve_fd(session, device->fd,
+					      DEVICE_TOKEN);
+	return err;
+}
+
+/* Another session in the place of one, which unpreserves all that is in it. */
+static void new_session(int luo, int *session)
+{
+	close(*session);
+	*session = luo_create_session(luo, "vfio-preserve");
+	if (*session < 0)
+		ksft_exit_fail_msg("create session: %s\n", strerror(-*session));
+}
+
+TEST_F(vfio_preserve, needs_its_iommufd_first)
+{
+	dma_device_mark(self->device, TABLE_TOKEN);
+	ASSERT_EQ(luo_session_preserve_fd(self->session, self->device->fd,
+					  DEVICE_TOKEN), -ENOENT);
+	/* Nothing has come of it. */
+	ASSERT_EQ(reset(self->device), 0);
+	ASSERT_EQ(preserve_all(self->session, self->device,
+			       self->memfd), 0);
+}
+
+TEST_F(vfio_preserve, needs_a_marked_table)
+{
+	u32 other = dma_device_table(self->device);
+
+	dma_device_mark(self->device, TABLE_TOKEN);
+	ASSERT_EQ(dma_device_use_table(self->device, other), 0);
+	ASSERT_EQ(preserve_all(self->session, self->device,
+			       self->memfd), -EINVAL);
+}
+
+TEST_F(vfio_preserve, again_and_again)
+{
+	int i;
+
+	dma_device_mark(self->device, TABLE_TOKEN);
+	for (i = 0; i < 20; i++) {
+		ASSERT_EQ(preserve_all(self->session, self->device,
+				       self->memfd), 0);
+		new_session(self->luo, &self->session);
+	}
+}
+
+TEST_F(vfio_preserve, bound_file_only)
+{
+	int other = dma_device_open_cdev(bdf);
+
+	ASSERT_GE(other, 0);
+	ASSERT_EQ(luo_session_preserve_fd(self->session, other, OTHER_TOKEN),
+		  -EINVAL);
+
+	dma_device_mark(self->device, TABLE_TOKEN);
+	ASSERT_EQ(preserve_all(self->session, self->device,
+			       self->memfd), 0);
+	ASSERT_EQ(luo_session_preserve_fd(self->session, other, OTHER_TOKEN),
+		  -EBUSY);
+	ASSERT_EQ(luo_session_preserve_fd(self->session, self->device->fd,
+					  OTHER_TOKEN), -EBUSY);
+	close(other);
+}
+
+TEST_F(vfio_preserve, keeps_its_table)
+{
+	u32 other = dma_device_table(self->device);
+
+	dma_device_mark(self->device, TABLE_TOKEN);
+	ASSERT_EQ(preserve_all(self->session, self->device,
+			       self->memfd), 0);
+	EXPECT_EQ(detach(self->device), -EBUSY);
+	EXPECT_EQ(dma_device_use_table(self->device, other), -EBUSY);
+
+	new_session(self->luo, &self->session);
+	EXPECT_EQ(dma_device_use_table(self->device, other), 0);
+	EXPECT_EQ(detach(self->device), 0);
+}
+
+TEST_F(vfio_preserve, is_not_reset)
+{
+	dma_device_mark(self->device, TABLE_TOKEN);
+	ASSERT_EQ(reset(self->device), 0);
+	ASSERT_EQ(preserve_all(self->session, self->device,
+			       self->memfd), 0);
+	EXPECT_EQ(reset(self->device), -EBUSY);
+
+	new_session(self->luo, &self->session);
+	EXPECT_EQ(reset(self->device), 0);
+}
+
+TEST_F(vfio_preserve, without_table_needs_no_iommufd)
+{
+	ASSERT_EQ(detach(self->device), 0);
+	ASSERT_EQ(luo_session_preserve_fd(self->session, self->device->fd,
+					  DEVICE_TOKEN), 0);
+	/* It has nothing that could go on, so it may not begin with it now. */
+	EXPECT_EQ(detach(self->device), 0);
+	new_session(self->luo, &self->session);
+	ASSERT_EQ(luo_session_preserve_fd(self->session, self->device->fd,
+					  DEVICE_TOKEN), 0);
+}
+
+TEST_HARNESS_MAIN
