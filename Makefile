@@ -36,13 +36,13 @@ VMTEST := $(BUILD)/linux/$(LU)/vmtest.sh
 OUT := $(BUILD)/out-$(CONFIG)
 REPORT := $(BUILD)/out/report
 
-.PHONY: help setup fetch tree kernel demo test check kunit selftest controls bisect matrix series save \
-	bump clean distclean
+.PHONY: help setup fetch tree kernel demo test test-long test-negative check kunit selftest controls bisect \
+	matrix series save bump clean distclean
 
 help:      ## print this table (default)
 	@echo "make TARGET [V=1: print the commands]"
-	@sed -n 's/^\([a-z]*\): *\(.*\)## \(.*\)/  \1~\3/p' Makefile | \
-		awk -F'~' '{ printf "%-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\): *\(.*\)## \(.*\)/  \1~\3/p' Makefile | \
+		awk -F'~' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 setup:     ## install what the other targets need (Debian; says what it adds)
 	@# Not through STEP: a bare machine has no python3 yet.
@@ -57,7 +57,7 @@ tree:      ## build/linux: the base and one commit per entry [KERNEL_TREE=somebo
 	@$(STEP) tree "tree: the base kernel and one commit per entry" -- \
 		$(TOOL) tree $(if $(KERNEL_TREE),--kernel-tree "$(KERNEL_TREE)")
 
-kernel: tree   ## build the kernel, programs and RAM disks [CONFIG=lu|lu-off|debug]
+kernel: tree   ## build the kernel, programs and RAM disks [CONFIG=lu|lu-off|debug|modules]
 	@$(STEP) kernel-$(CONFIG) "kernel: CONFIG=$(CONFIG) into $(OUT)" -- \
 		$(VMTEST) -b -c $(CONFIG) -d $(OUT) -j $(J) -w $(BUILD)/logs/kernel-$(CONFIG).d
 
@@ -68,6 +68,10 @@ demo: setup   ## the yardstick: a live update in QEMU, the result and its pictur
 
 test: setup   ## everything that CI runs; ends with the counts
 	@python3 tools/series/ci.py
+
+test-long: kernel   ## the selftests in QEMU that take longer, which CI leaves out
+	@$(STEP) test-long "test-long: boot and judge the lists that say default=long" -- \
+		$(VMTEST) -c $(CONFIG) -d $(OUT) -j $(J) -w $(BUILD)/out/test-long -T long
 
 check:     ## the rules: entries, round trip, git am, style, licences, tests of the tools
 	@$(STEP) check "check: entries, style and tools" -- tools/series/check.sh
@@ -86,7 +90,11 @@ controls: kernel   ## break what the runner of the selftests watches, on real ma
 	@$(STEP) controls "controls: machines that fail in one way each" -- \
 		python3 -B tools/judge/runner_controls.py --tree $(BUILD)/linux --build-dir $(OUT)
 
-matrix: kernel   ## the series compiles with what it needs off, as modules, for arm64 [T=variant,variant]
+test-negative: kernel   ## take each hook away in a copy: its list fails, for the right reason [T=row,row] [UNBROKEN=0]
+	@$(STEP) negative "test-negative: kernels that lack one hook each" -- \
+		tools/series/negative.py --jobs $(J) $(if $(filter 0,$(UNBROKEN)),--no-unbroken) $(subst $(comma), ,$(T))
+
+matrix: kernel   ## the series compiles with what it needs off, for arm64, as modules, which boots [T=variant,variant]
 	@$(STEP) matrix "matrix: other configurations and arm64 compile" -- \
 		tools/series/matrix.py --jobs $(J) $(subst $(comma), ,$(T))
 
@@ -108,9 +116,9 @@ bump:      ## move the series to another base kernel [BASE=a new base.lock]
 		$(TOOL) bump "$(BASE)"
 
 clean:     ## remove what was built; base, tree, download and compiler cache stay
-	@echo "clean: remove $(BUILD)/out*, $(BUILD)/kernel-tree, $(BUILD)/check and $(LOGS)"
+	@echo "clean: remove $(BUILD)/out*, $(BUILD)/kernel-tree, $(BUILD)/check, $(BUILD)/negative and $(LOGS)"
 	@[ ! -d $(BUILD) ] || $(TOOL) sweep
-	@rm -rf $(BUILD)/out $(BUILD)/out-* $(BUILD)/kernel-tree $(BUILD)/check $(LOGS)
+	@rm -rf $(BUILD)/out $(BUILD)/out-* $(BUILD)/kernel-tree $(BUILD)/check $(BUILD)/negative $(LOGS)
 
 distclean: ## remove build/; refused while build/linux has edits that are not saved
 	@$(TOOL) unsaved

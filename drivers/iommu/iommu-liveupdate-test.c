@@ -19,9 +19,13 @@
  *
  *	damage=unit	record other capabilities of the unit
  *	damage=device	record another domain id
+ *	damage=pasids	record another page as the PASID directory (VT-d)
  *	damage=records	give the records another version
+ *	damage=queue	let invalidation queues stop when the kernel ends,
+ *			after everybody else has used it (VT-d)
  *
  * With the parameter fail_adopt a driver runs out of memory when it adopts a unit.
+ * With stop_queue the invalidation queues of VT-d units stop before that.
  */
 
 #include <linux/anon_inodes.h>
@@ -36,8 +40,12 @@
 #include <linux/pci.h>
 #include <linux/pci-liveupdate.h>
 #include <linux/slab.h>
+#include <linux/syscore_ops.h>
 #include <linux/uaccess.h>
 
+#ifdef CONFIG_INTEL_IOMMU
+#include "intel/iommu.h"
+#endif
 #include "iommu-priv.h"
 #include "liveupdate/outgoing.h"
 #include "liveupdate/records.h"
@@ -51,11 +59,17 @@ static bool fail_adopt;
 module_param(fail_adopt, bool, 0444);
 MODULE_PARM_DESC(fail_adopt, "No memory for the next unit that is adopted");
 
+static bool stop_queue;
+module_param(stop_queue, bool, 0444);
+MODULE_PARM_DESC(stop_queue, "Let invalidation queues stop before units are adopted");
+
 enum test_damage {
 	DAMAGE_NONE,
 	DAMAGE_UNIT,
 	DAMAGE_DEVICE,
+	DAMAGE_PASIDS,
 	DAMAGE_RECORDS,
+	DAMAGE_QUEUE,
 };
 
 /**
@@ -151,7 +165,9 @@ static int set_damage(struct test_file *test, const char *what)
 		[DAMAGE_NONE] = "none",
 		[DAMAGE_UNIT] = "unit",
 		[DAMAGE_DEVICE] = "device",
+		[DAMAGE_PASIDS] = "pasids",
 		[DAMAGE_RECORDS] = "records",
+		[DAMAGE_QUEUE] = "queue",
 	};
 	int damage = match_string(names, ARRAY_SIZE(names), what);
 
@@ -181,6 +197,69 @@ static int damage_device(struct iommu_records *records, u32 id)
 	return iommu_records_update(records, IOMMU_SER_DEVICES, id, &device);
 }
 
+/* The table that the directory's first word points to: it is preserved as well. */
+static int damage_pasids(struct iommu_records *records, u32 id)
+{
+	struct iommu_device_ser device;
+
+	device = *(const struct iommu_device_ser *)
+		iommu_records_get(records, IOMMU_SER_DEVICES, id);
+	if (!device.pasid_dir || device.pasid_dir_order)
+		return -EINVAL;
+	device.pasid_dir = *(u64 *)phys_to_virt(device.pasid_dir) & PAGE_MASK;
+	if (!device.pasid_dir)
+		return -EINVAL;
+	return iommu_records_update(records, IOMMU_SER_DEVICES, id, &device);
+}
+
+#ifdef CONFIG_INTEL_IOMMU
+/*
+ * Hardware takes no notice of the queues any more, as if they had died, and the
+ * driver does not know.
+ */
+static void stop_queues(void)
+{
+	struct dmar_drhd_unit *drhd;
+	struct intel_iommu *iommu;
+
+	guard(rcu)();
+	for_each_iommu(iommu, drhd) {
+		guard(raw_spinlock_irqsave)(&iommu->register_lock);
+		writel(iommu->gcmd & ~DMA_GCMD_QIE, iommu->reg + DMAR_GCMD_REG);
+	}
+}
+#else
+static void stop_queues(void)
+{
+}
+#endif
+
+/* Queues stop when the kernel ends */
+static bool queues_end;
+
+static void test_shutdown(void *data)
+{
+	if (queues_end)
+		stop_queues();
+}
+
+static const struct syscore_ops test_syscore_ops = {
+	.shutdown = test_shutdown,
+};
+
+static struct syscore test_syscore = {
+	.ops = &test_syscore_ops,
+};
+
+/* Queues exist, because interrupts use them, and the IOMMU driver comes next. */
+static int __init test_stop_queues(void)
+{
+	if (stop_queue)
+		stop_queues();
+	return 0;
+}
+fs_initcall_sync(test_stop_queues);
+
 /* After all checks of what is recorded. A kexec that fails does not undo it. */
 static int do_damage(struct test_file *test)
 {
@@ -195,9 +274,14 @@ static int do_damage(struct test_file *test)
 				   preserved->unit->id);
 	case DAMAGE_DEVICE:
 		return damage_device(iommu_outgoing->records, preserved->id);
+	case DAMAGE_PASIDS:
+		return damage_pasids(iommu_outgoing->records, preserved->id);
 	case DAMAGE_RECORDS:
 		root = phys_to_virt(iommu_records_phys(iommu_outgoing->records));
 		root->version++;
+		return 0;
+	case DAMAGE_QUEUE:
+		queues_end = true;
 		return 0;
 	default:
 		return 0;
@@ -399,6 +483,7 @@ static void test_unfreeze(struct liveupdate_file_op_args *args)
 {
 	struct test_file *test = args->file->private_data;
 
+	queues_end = false;
 	pci_liveupdate_unfreeze(test->pdev);
 }
 
@@ -486,6 +571,7 @@ static int __init test_init(void)
 	err = misc_register(&test_device);
 	if (err)
 		goto err_pci;
+	register_syscore(&test_syscore);
 	return 0;
 
 err_pci:

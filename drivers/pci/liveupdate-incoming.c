@@ -147,12 +147,16 @@ void pci_liveupdate_setup(struct pci_dev *dev)
 void pci_liveupdate_hold(struct pci_dev *dev)
 {
 	struct pci_incoming_dev *left;
+	typeof(left->fixed) fixed;
 
 	guard(rwsem_write)(&pci_liveupdate_sem);
 	left = pci_incoming_find(dev);
 	if (!left || left->pdev == dev)
 		return;
+	/* The resources of this one were fixed when it was set up. */
+	fixed = left->fixed;
 	pci_incoming_release(left);
+	left->fixed = fixed;
 	left->pdev = pci_dev_get(dev);
 	pm_runtime_get_noresume(&dev->dev);
 }

@@ -74,11 +74,12 @@ bool pci_liveupdate_deny_bus_numbers(struct pci_bus *bus, struct pci_dev *dev,
 /**
  * pci_liveupdate_adopt_ari - Take ARI forwarding as it is
  * @dev: The device, whose functions are found through the bridge above it
+ * @disabled: The command line says pci=noari
  *
  * Context: May sleep. Takes pci_liveupdate_sem.
  * Return: True if it must not be changed.
  */
-bool pci_liveupdate_adopt_ari(struct pci_dev *dev)
+bool pci_liveupdate_adopt_ari(struct pci_dev *dev, bool disabled)
 {
 	struct pci_dev *bridge = dev->bus->self;
 	u16 ctl;
@@ -88,6 +89,8 @@ bool pci_liveupdate_adopt_ari(struct pci_dev *dev)
 		return false;
 	pcie_capability_read_word(bridge, PCI_EXP_DEVCTL2, &ctl);
 	bridge->ari_enabled = !!(ctl & PCI_EXP_DEVCTL2_ARI);
+	if (disabled && bridge->ari_enabled)
+		pr_info_once("pci=noari has no effect on what was handed over\n");
 	return true;
 }
 

@@ -25,7 +25,7 @@ bool pci_liveupdate_may_match(struct pci_dev *dev);
 bool pci_liveupdate_keep_bus_numbers(void);
 bool pci_liveupdate_deny_bus_numbers(struct pci_bus *bus, struct pci_dev *dev,
 				     int max, int pass);
-bool pci_liveupdate_adopt_ari(struct pci_dev *dev);
+bool pci_liveupdate_adopt_ari(struct pci_dev *dev, bool disabled);
 u16 pci_liveupdate_acs_ctrl(struct pci_dev *dev, u16 ctrl);
 bool pci_liveupdate_keep_settings(struct pci_dev *dev);
 bool pci_liveupdate_keep_payload(struct pci_dev *dev);
@@ -82,7 +82,7 @@ static inline bool pci_liveupdate_deny_bus_numbers(struct pci_bus *bus,
 	return false;
 }
 
-static inline bool pci_liveupdate_adopt_ari(struct pci_dev *dev)
+static inline bool pci_liveupdate_adopt_ari(struct pci_dev *dev, bool disabled)
 {
 	return false;
 }

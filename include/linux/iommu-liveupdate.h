@@ -106,6 +106,10 @@ const struct iommu_device_ser *
 iommu_incoming_unit_device(const struct iommu_hw_ser *unit,
 			   const struct iommu_device_ser *previous);
 const struct iommu_device_ser *iommu_incoming_device(struct device *dev);
+void iommu_incoming_device_failed(struct device *dev, int err);
+
+/* Both */
+bool iommu_liveupdate_under_way(void);
 
 #else /* CONFIG_IOMMU_LIVEUPDATE */
 
@@ -206,6 +210,15 @@ static inline const struct iommu_device_ser *
 iommu_incoming_device(struct device *dev)
 {
 	return NULL;
+}
+
+static inline void iommu_incoming_device_failed(struct device *dev, int err)
+{
+}
+
+static inline bool iommu_liveupdate_under_way(void)
+{
+	return false;
 }
 
 #endif /* CONFIG_IOMMU_LIVEUPDATE */

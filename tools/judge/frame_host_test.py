@@ -48,6 +48,8 @@ class Host(unittest.TestCase):
     """A running frame_host and the area that it is to watch."""
 
     FPS = 200
+    # Bytes of memory, and where those are that the file has first of the area.
+    SIZE, FIRST_ADDRESS, FIRST_OFFSET = RAM_SIZE, 0, 0
     program_dir = program = None
 
     def setUp(self):
@@ -56,9 +58,9 @@ class Host(unittest.TestCase):
         self.dir = directory.name
         path = os.path.join(self.dir, "ram")
         with open(path, "wb") as ram:
-            ram.truncate(RAM_SIZE)
+            ram.truncate(self.SIZE)
         with open(path, "r+b") as ram:
-            self.ram = mmap.mmap(ram.fileno(), RAM_SIZE)
+            self.ram = mmap.mmap(ram.fileno(), RAM_SIZE, offset=self.FIRST_OFFSET)
         self.addCleanup(self.ram.close)
         self.device = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(self.device.close)
@@ -75,7 +77,7 @@ class Host(unittest.TestCase):
         self.make_area()
 
     def make_area(self):
-        table = [place(page) for page in range(PAGES)]
+        table = [self.FIRST_ADDRESS + place(page) for page in range(PAGES)]
         for index in range(PAGES):
             self.put(PAGE + 8 * index, struct.pack("<Q", table[index]))
         # magic, iova, given, reaped, watched, where the table is
@@ -93,7 +95,8 @@ class Host(unittest.TestCase):
         return self.process.stdout.readline().strip()
 
     def watch(self):
-        self.assertEqual(self.tell("watch %#x" % place(0)), "watch %#x: ok" % place(0))
+        header = self.FIRST_ADDRESS + place(0)
+        self.assertEqual(self.tell("watch %#x" % header), "watch %#x: ok" % header)
 
     def land(self, number, frame, length=64):
         """What the device does with a frame."""
@@ -167,6 +170,26 @@ class Sending(Host):
         self.process.stdin.close()
         self.assertEqual(self.process.wait(5), 0)
         self.assertTrue(self.rows("sent.csv"))
+
+
+class MuchMemory(Host):
+    """Some of it is above 4 GiB, and the file has no hole before that."""
+
+    SIZE, FIRST_ADDRESS, FIRST_OFFSET = 3 << 30, 4 << 30, 2 << 30
+
+    def test_landing_above_the_hole(self):
+        self.watch()
+        self.tell("start")
+        frame = self.device.recv(2048)
+        self.tell("stop")
+        self.land(0, frame)
+        self.wait_watched(1)
+        self.quit()
+
+    def test_no_memory_in_the_hole(self):
+        for address in (2 << 30, (4 << 30) - PAGE, 5 << 30):
+            self.assertRegex(self.tell("watch %#x" % address), "outside of the guest's memory")
+        self.quit()
 
 
 class Watching(Host):

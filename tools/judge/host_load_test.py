@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
+from unittest import mock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../testing/selftests/liveupdate/iommu"))
@@ -57,6 +59,27 @@ class Load(unittest.TestCase):
         process.wait()
         self.assertFalse(host_load.favour(process.pid))
         self.watch(process.pid, 0)
+
+    def stat(self, text):
+        with tempfile.NamedTemporaryFile("w") as stat:
+            stat.write(text)
+            stat.flush()
+            return host_load.stolen(stat.name)
+
+    def test_stolen(self):
+        text = "cpu  1 2 3 4 5 6 7 %d 9 10\ncpu0 1 2 3 4 5 6 7 %d 9 10\nintr 8 8 8 8 8 8 8 8 8\n"
+        before, after = self.stat(text % (70, 70)), self.stat(text % (76, 76))
+        self.assertEqual(list(after), ["cpu0"])
+        self.assertAlmostEqual(after["cpu0"] - before["cpu0"], 6 * host_load.TICK_MS)
+
+    def test_kernel_that_does_not_count_it(self):
+        self.assertEqual(self.stat("cpu  1 2 3 4\ncpu0 1 2 3 4\n"), {})
+
+    def test_theft_is_noted(self):
+        totals = iter([{"cpu0": 0}, {"cpu0": 3}, {"cpu0": 63}])
+        with mock.patch.object(host_load, "waits", return_value={}), \
+                mock.patch.object(host_load, "stolen", side_effect=lambda: next(totals, {"cpu0": 63})):
+            self.assertEqual(self.watch(os.getpid(), 0.2), 60)
 
     def test_longest_is_of_the_time_asked_for(self):
         noted = [(10, "1", 7.0), (20, "1", 9.0), (30, "2", 8.0)]

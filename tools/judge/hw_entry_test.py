@@ -71,6 +71,21 @@ class Legacy(Image):
             hw_entry.read_entry(self.ram, SIZE - 8, False, "00:00.0")
 
 
+class MuchMemory(Image):
+    """A context table above the hole for devices."""
+
+    def test_entry(self):
+        size = 3 << 30
+        self.file.truncate(size)
+        self.ram.size = size
+        self.put(ROOT + 16, 4 << 30 | 1, 0)
+        self.put((2 << 30) + 16, 0x5001, 0x302)
+        self.assertEqual(self.read("01:00.1", False), (0x5001, 0x302))
+        self.put(ROOT + 16, 2 << 30 | 1, 0)
+        with self.assertRaises(hw_entry.TableError):
+            self.read("01:00.1", False)
+
+
 class Scalable(Image):
     def tables(self, words, devfn=0, pasid=0, size=0):
         self.put(ROOT + 16 + (devfn >> 7) * 8, CONTEXT | 1)

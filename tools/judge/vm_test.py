@@ -134,6 +134,12 @@ class FakeQemu(unittest.TestCase):
             self.machine.on(channel, callback)
         return self.machine.run()
 
+    def test_driver_of_the_network_device(self):
+        for wanted in (False, True):
+            machine = vm.Vm("kernel", "initrd", self.dir.name, "quiet", native_driver=wanted)
+            self.assertEqual("initcall_blacklist=igb_init_module" in machine.cmdline.split(), not wanted)
+            self.assertIn("quiet", machine.cmdline.split())
+
     def test_good(self):
         seen = []
         before = time.time_ns()

@@ -100,6 +100,25 @@ class Vmtest(unittest.TestCase):
         self.assertIn("vmtest.slow=8", words)
         self.assertIn("kho_scratch=32M,512M,256M", words)
 
+    def planned(self, *args):
+        """The lists that a call runs."""
+        _, said = self.vmtest(*args, V="0")
+        return set(re.findall(r"(?m)^# running (\S+)$", said))
+
+    def test_what_runs_without_being_named(self):
+        tests = os.path.join(self.tree, PLACE, "tests")
+        shutil.rmtree(tests)
+        os.mkdir(tests)
+        for name, line in (("usual", ""), ("slow", "#vm default=long\n"), ("apart", "#vm default=no\n"),
+                           ("other", "#vm default=long\n#vm needs=CONFIG_NONE\n")):
+            with open(os.path.join(tests, name + ".list"), "w", encoding="ascii") as file:
+                file.write(line + "memfd_pin|1|once|/tests/memfd_pin\n")
+        self.assertEqual(self.planned(), {"usual"})
+        self.assertEqual(self.planned("-T", "apart,slow"), {"apart", "slow"})
+        self.assertEqual(self.planned("-T", "long"), {"slow"})
+        _, said = self.vmtest("-T", "long", V="0")
+        self.assertRegex(said, r"(?m)^ok \d+ other # SKIP")
+
     def test_verbose_prints_the_commands(self):
         status, said = self.vmtest("-T", "memfd_pin", V="1")
         self.assertEqual(status, 1, said)

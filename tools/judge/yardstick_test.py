@@ -21,8 +21,10 @@ import yardstick  # pylint: disable=wrong-import-position
 Result = collections.namedtuple("Result", "problems report")
 Record = collections.namedtuple("Record", "problems marks")
 Options = collections.namedtuple(
-    "Options", "mode topology no_kexec list outage fault run append report slow least_mem two",
-    defaults=("legacy", "root-port", False, "yardstick", 0, False, 0, [], None, 1, 0, False))
+    "Options", "mode topology no_kexec list outage fault run append report slow least_mem two unit"
+    " sibling memory native_driver",
+    defaults=("legacy", "root-port", False, "yardstick", 0, False, 0, [], None, 1, 0, False, [], False, 0,
+              False))
 
 
 class Expectation(unittest.TestCase):
@@ -122,16 +124,48 @@ class Again(unittest.TestCase):
     def test_excuses(self):
         measurement = yardstick.Measurement(Options(), "dir")
         self.assertIsNone(measurement.excuse())
-        measurement.starved_ms = yardstick.STARVED_MS - 1
-        self.assertIsNone(measurement.excuse())
-        measurement.starved_ms = yardstick.STARVED_MS
-        self.assertIn("machine wait for 20 ms", measurement.excuse())
+        measurement.source_gap_ms = 30
+        self.assertIn("source wait for 30 ms", measurement.excuse())
+        measurement.starved_ms = 40
+        self.assertIn("machine wait for 40 ms", measurement.excuse())
         measurement.emulator_bug = "Assertion failed"
         self.assertIn("by itself: Assertion failed", measurement.excuse())
 
     def test_not_for_ever(self):
         starved = ("NOT YET", ["lost"], "starved")
         self.assertEqual(self.outcome(starved, starved, starved), (False, 3))
+
+    def late_run(self, no_kexec):
+        measurement = mock.Mock()
+        measurement.run.return_value = []
+        measurement.excuse.return_value = None
+        verdict = {"verdict": "NOT YET", "cause": None, "reasons": ["late"],
+                   "findings": [{"check": "latency", "text": "late"}]}
+        with mock.patch.object(yardstick, "Measurement", return_value=measurement), \
+                mock.patch.object(yardstick.judge, "judge", return_value=verdict):
+            return yardstick.one_run(Options(no_kexec=no_kexec), "dir")
+
+    def test_late_frame_of_a_live_update_counts(self):
+        self.assertEqual(self.late_run(False), ("NOT YET", ["late"], None))
+        self.assertIn("but the time", self.late_run(True)[2])
+
+    def one_run(self, judged):
+        broken = mock.Mock()
+        broken.run.return_value = ["the guest gave up"]
+        broken.excuse.return_value = None
+        with mock.patch.object(yardstick, "Measurement", return_value=broken), \
+                mock.patch.object(yardstick.judge, "judge", **judged):
+            return yardstick.one_run(Options(), "dir")
+
+    def test_a_run_that_broke_off_tells_what_was_seen(self):
+        verdict = {"verdict": "NOT YET", "cause": None, "reasons": ["DMA stopped", "frames missing"]}
+        self.assertEqual(self.one_run({"return_value": verdict}),
+                         (None, ["the guest gave up", "until then: DMA stopped",
+                                 "until then: frames missing"], None))
+
+    def test_a_run_that_cannot_be_judged(self):
+        error = yardstick.judge.UnusableRun[0]("no frames")
+        self.assertEqual(self.one_run({"side_effect": error}), (None, ["the guest gave up"], None))
 
     def test_no_measurement_is_never_good(self):
         self.assertEqual(self.outcome((None, ["panic"], None), expected="NOT YET"), (False, 1))
@@ -153,18 +187,31 @@ class Machine(unittest.TestCase):
         self.assertEqual(words, ["intel_iommu=on,sm_on",
                                  "vmtest.list=/tests/yardstick-once.list",
                                  "vmtest.args=outage=5,fault", "vmtest.slow=8", "quiet"])
+        words = yardstick.kernel_arguments(Options(native_driver=True)).split()
+        self.assertIn("vmtest.args=native", words)
         words = yardstick.kernel_arguments(Options(no_kexec=True, list="other")).split()
         self.assertEqual(words, ["intel_iommu=on", "vmtest.list=/tests/other.list", "vmtest.slow=1"])
 
     def test_memory(self):
         for asked, given in ((0, 1024), (512, 1024), (2048, 2048), (3072, 2560)):
             self.assertEqual(yardstick.memory_mb(Options(least_mem=asked << 20)), given)
+        self.assertEqual(yardstick.memory_mb(Options(memory=6144, least_mem=2048 << 20)), 6144)
+
+    def test_sibling(self):
+        arguments = yardstick.machine_arguments(Options(sibling=True), "/s")
+        self.assertIn("e1000e,addr=0.0,multifunction=on,bus=rp", arguments)
+        self.assertIn("igb,netdev=n0,bus=rp,addr=0.1", arguments)
+        self.assertEqual(yardstick.requester_id(Options(sibling=True)), "01:00.1")
 
     def test_device_is_below_its_ports(self):
         for topology, (bridges, _, _, ports) in yardstick.TOPOLOGY.items():
             arguments = yardstick.machine_arguments(Options(topology=topology), "/s")
             self.assertEqual(len(ports), len(bridges))
             self.assertTrue(arguments[-1].startswith("igb,netdev=n0,bus="), topology)
+
+    def test_other_properties_of_the_unit(self):
+        arguments = yardstick.machine_arguments(Options(unit=["caching-mode=on"]), "/s")
+        self.assertEqual(arguments[1], "intel-iommu,intremap=on,caching-mode=on")
 
     def test_two_devices_get_the_same_frames(self):
         arguments = yardstick.machine_arguments(Options(two=True), "/s")

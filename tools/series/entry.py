@@ -207,25 +207,55 @@ def apply(entry, path, content):
     return "\n".join(lines)
 
 
-def splice(kernel, fragment):
-    """The kernel's MAINTAINERS with our section at its alphabetical place."""
-    ours = [l for l in fragment.strip("\n").split("\n") if not l.startswith("#")]
-    while ours and not ours[0].strip():
-        ours.pop(0)
-    if not ours or ours[0][1:2] == ":":
+def sections(fragment):
+    """The sections of our fragment, each a list of lines with its title first."""
+    found = [[]]
+    for line in fragment.strip("\n").split("\n"):
+        if line.strip() and not line.startswith("#"):
+            found[-1].append(line)
+        elif found[-1]:
+            found.append([])
+    found = [one for one in found if one]
+    if not found or any(one[0][1:2] == ":" for one in found):
         raise Stop("MAINTAINERS: the fragment has no section title")
-    lines = kernel.split("\n")
-    listed = next((i for i, l in enumerate(lines) if l == "Maintainers List"), None)
-    if listed is None:
-        raise Stop("MAINTAINERS: the kernel's file has no 'Maintainers List'")
+    return found
+
+
+def place(lines, listed, ours):
+    """The line of the section that ours comes before.
+
+    The kernel's sections are not all in order, so a title that sorts after ours
+    may come too early. Of the places where ours fits between its neighbours, it
+    is the one whose neighbours are most like it.
+    """
+    found = []
+    before = ""
     for at in range(listed + 1, len(lines) - 1):
-        title = lines[at - 1] == "" and re.match(r"^[0-9A-Z].*", lines[at]) \
-            and re.match(r"^[A-Z]:\t", lines[at + 1])
-        if title and lines[at].upper() == ours[0].upper():
-            raise Stop("MAINTAINERS: the kernel already has a section %r" % ours[0])
-        if title and lines[at].upper() > ours[0].upper():
-            return "\n".join(lines[:at] + ours + [""] + lines[at:])
-    raise Stop("MAINTAINERS: no section sorts after %r" % ours[0])
+        if not (lines[at - 1] == "" and re.match(r"^[0-9A-Z].*", lines[at]) and
+                re.match(r"^[A-Z]:\t", lines[at + 1])):
+            continue
+        title = lines[at].upper()
+        if title == ours:
+            raise Stop("MAINTAINERS: the kernel already has a section %r" % ours)
+        if before < ours < title:
+            alike = max(len(os.path.commonprefix([ours, other])) for other in (before, title))
+            found.append((alike, -at))
+        before = title
+    if not found:
+        raise Stop("MAINTAINERS: no section sorts after %r" % ours)
+    return -max(found)[1]
+
+
+def splice(kernel, fragment):
+    """The kernel's MAINTAINERS with our sections, each at its alphabetical place."""
+    lines = kernel.split("\n")
+    for ours in sections(fragment):
+        listed = next((i for i, l in enumerate(lines) if l == "Maintainers List"), None)
+        if listed is None:
+            raise Stop("MAINTAINERS: the kernel's file has no 'Maintainers List'")
+        at = place(lines, listed, ours[0].upper())
+        lines[at:at] = ours + [""]
+    return "\n".join(lines)
 
 
 class Store:

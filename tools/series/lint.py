@@ -18,8 +18,9 @@ from gitio import Git, Stop, say, show, write_file
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 SECTION = "IOMMU LIVE UPDATE"
-TARGETS = "help setup fetch tree kernel demo test check kunit selftest controls matrix bisect series save " \
-          "bump clean distclean".split()
+OUR_SECTION = re.compile(r"\bIOMMU LIVE ?UPDATE\b")
+TARGETS = "help setup fetch tree kernel demo test test-long check kunit selftest controls test-negative matrix bisect " \
+          "series save bump clean distclean".split()
 # A package mirror by name. apt knows which one this machine uses.
 HOST = re.compile(r"\b(?:deb|ftp|cdn|security|archive|snapshot|mirrors?)[\w.-]*\.(?:debian|ubuntu|kernel)\.(?:org|com)\b")
 KERNEL_ORG = "cdn." + "kernel.org"
@@ -178,30 +179,39 @@ def hosts(root, files):
 
 
 def maintainers(kernel, paths):
-    """Each new file is in our section, the section's lines and place are in order."""
+    """Each new file is in a section of ours, their lines and places are in order."""
+    with open(os.path.join(kernel, "MAINTAINERS"), encoding="utf-8") as file:
+        lines = file.read().split("\n")
+    titles = [lines[i] for i in range(1, len(lines) - 1)
+              if lines[i - 1] == "" and re.match(r"^[A-Z]:\t", lines[i + 1])]
+    ours = [title for title in titles if OUR_SECTION.search(title)]
     out = []
     for path in paths:
         _, text = run(["perl", "scripts/get_maintainer.pl", "--no-git", "--no-git-fallback",
                        "--sections", "-f", path], cwd=kernel)
-        if SECTION not in text.split("\n"):
+        if not set(ours) & set(text.split("\n")):
             out.append("MAINTAINERS: no F: line of %s covers %s" % (SECTION, path))
-    with open(os.path.join(kernel, "MAINTAINERS"), encoding="utf-8") as file:
-        lines = file.read().split("\n")
-    if SECTION not in lines:
+    if SECTION not in ours:
         return out + ["MAINTAINERS: there is no section %s" % SECTION]
-    begin = lines.index(SECTION)
-    end = lines.index("", begin)
-    ours = lines[begin:end]
-    for line in ours[1:]:
-        if line.startswith("F:\t"):
-            pattern = line[3:]
-            if not any(matches(pattern, p) for p in paths):
-                out.append("MAINTAINERS: %s covers no new file" % pattern)
+    for title in ours:
+        out += section(kernel, lines, title, paths)
+        at = titles.index(title)
+        if not titles[at - 1].upper() < title.upper() < titles[at + 1].upper():
+            out.append("MAINTAINERS: %s is not between %s and %s" % (title, titles[at - 1], titles[at + 1]))
+    return out
+
+
+def section(kernel, lines, title, paths):
+    """What is wrong with the lines of one section."""
+    begin = lines.index(title)
+    ours = lines[begin:lines.index("", begin)]
+    out = ["MAINTAINERS: %s covers no new file" % line[3:] for line in ours[1:]
+           if line.startswith("F:\t") and not any(matches(line[3:], p) for p in paths)]
     folder = tempfile.mkdtemp(prefix="series-maintainers-")
     try:
         status, text = run(["perl", "scripts/parse-maintainers.pl", "--order", "--input=MAINTAINERS",
                             "--output=" + folder + "/all", "--section=" + folder + "/ours",
-                            "^%s$" % SECTION], cwd=kernel)
+                            "^%s$" % re.escape(title)], cwd=kernel)
         if status:
             return out + ["parse-maintainers.pl: " + text.strip()]
         with open(folder + "/ours", encoding="utf-8") as file:
@@ -209,11 +219,6 @@ def maintainers(kernel, paths):
                 out.append("MAINTAINERS: parse-maintainers.pl --order would order the section's lines otherwise")
     finally:
         shutil.rmtree(folder)
-    titles = [lines[i] for i in range(1, len(lines) - 1)
-              if lines[i - 1] == "" and re.match(r"^[A-Z]:\t", lines[i + 1])]
-    at = titles.index(SECTION)
-    if not titles[at - 1].upper() < SECTION < titles[at + 1].upper():
-        out.append("MAINTAINERS: %s is not between %s and %s" % (SECTION, titles[at - 1], titles[at + 1]))
     return out
 
 
@@ -260,7 +265,7 @@ def hidden(kernel, base_commit, root, paths):
 def front_door(root):
     """The Makefile has the promised targets and no other; Kconfig is a link to the feature's own."""
     status, text = run(["make", "-s", "help"], cwd=root, env={"MAKEFLAGS": "", "MAKELEVEL": ""})
-    have = re.findall(r"(?m)^  (\w+) ", text)
+    have = re.findall(r"(?m)^  ([\w-]+) ", text)
     out = [] if not status and have == TARGETS else ["make help lists %s" % " ".join(have)]
     link = os.path.join(root, "Kconfig")
     if not os.path.islink(link) or not os.path.isfile(link):
@@ -311,7 +316,7 @@ def gates(shop):
         l[1:] for hs in i.files.values() for h in hs for l in h.body if l[0] == "+") for i in items}
     prose = [p for p in own if not p.startswith(("LICENSES/", "patches/", "tools/judge/recordings/"))
              and not p.endswith((".gz", ".svg", "codespell.ignore"))]
-    for path in prose + ["patches/cover-letter"]:
+    for path in prose + [p for p in own if p.startswith("patches/cover-letter")]:
         added[path] = shop.store.read(path).decode("utf-8", "surrogateescape")
     return (
         ("checkpatch", lambda: checkpatch(kernel, patches, ignored(os.path.join(HERE, "checkpatch.ignore")))),

@@ -15,13 +15,14 @@ from gitio import Git, Stop, say, write_file
 MAGIC = "From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\n"
 
 
-def read_cover(shop):
-    """Subject and body of patches/cover-letter; lines that start with # are not sent."""
-    text = shop.store.read("patches/cover-letter").decode("utf-8")
+def read_cover(shop, topic=None):
+    """Subject and body of the cover letter of all or of a topic; lines that start with # are not sent."""
+    path = "patches/cover-letter" + ("." + topic if topic else "")
+    text = shop.store.read(path).decode("utf-8")
     lines = [l for l in text.split("\n") if not l.startswith("#")]
     subject, _, body = "\n".join(lines).strip("\n").partition("\n")
     if not subject.startswith("Subject: ") or not body.strip():
-        raise Stop("patches/cover-letter must be 'Subject: ...', an empty line, and a body")
+        raise Stop("%s must be 'Subject: ...', an empty line, and a body" % path)
     return subject[9:], body.strip("\n")
 
 
@@ -40,17 +41,16 @@ def format_patches(git, base_commit, top, folder, version):
     return [os.path.join(folder, n) for n in sorted(os.listdir(folder)) if n.endswith(".patch")]
 
 
-def cover(shop, git, base_commit, made, version, trailer, author):
-    subject, body = read_cover(shop)
-    stat = git.text("diff", "--stat=72", "--summary", base_commit, made[-1])
-    shortlog = git.text("shortlog", "-w72,2,4", "%s..%s" % (base_commit, made[-1]))
-    parts = [body, shortlog, stat]
-    change = range_diff(shop, git, base_commit, made, version)
-    if change:
-        parts.append("Range-diff against v%d:\n%s" % (version - 1, change))
-    date = git.text("log", "-1", "--format=%aD", made[-1])
-    return "%sFrom: %s\nDate: %s\nSubject: [%s %0*d/%d] %s\n\n%s\n\n%s\n" % (
-        MAGIC, author, date, prefix(version), len(str(len(made))), 0, len(made), subject, "\n\n".join(parts), trailer)
+def cover(git, since, top, text, version, ends, author):
+    """Mail 0/N of the commits after since, up to top. text: subject and body; ends: what follows the stat."""
+    subject, body = text
+    count = len(git.lines("rev-list", "%s..%s" % (since, top)))
+    stat = git.text("diff", "--stat=72", "--summary", since, top)
+    shortlog = git.text("shortlog", "-w72,2,4", "%s..%s" % (since, top))
+    date = git.text("log", "-1", "--format=%aD", top)
+    return "%sFrom: %s\nDate: %s\nSubject: [%s %0*d/%d] %s\n\n%s\n" % (
+        MAGIC, author, date, prefix(version), len(str(count)), 0, count, subject,
+        "\n\n".join([body, shortlog, stat] + ends) + "\n")
 
 
 def range_diff(shop, git, base_commit, made, version):
@@ -118,31 +118,59 @@ def mbox(files):
     return "".join(out)
 
 
+def by_topic(items):
+    """[(topic, how many entries)] in order."""
+    topics = []
+    for item in items:
+        if not topics or topics[-1][0] != item.topic:
+            if item.topic in [t for t, _ in topics]:
+                raise Stop("patches/series: topic %s is not in one piece" % item.topic)
+            topics.append((item.topic, 0))
+        topics[-1] = (item.topic, topics[-1][1] + 1)
+    return topics
+
+
+def with_trailer(path, trailer):
+    with open(path, "a", encoding="utf-8") as file:
+        file.write("\n%s\n" % trailer)
+
+
+def emit_topics(shop, git, chain, items, version, trailer, folder, label):
+    """The same patches as one series a topic, each with numbers and a cover letter of its own."""
+    boxes, done, author = [], 0, items[0].author
+    topics = by_topic(items)
+    for number, (topic, count) in enumerate(topics, 1):
+        since, top = chain[done], chain[done + count]
+        place = os.path.join(folder, "%d-%s" % (number, topic))
+        files = format_patches(git, since, top, place, version)
+        ends = [trailer]
+        if done:
+            ends.insert(0, "Needs, in this order: " + ", ".join(t for t, _ in topics[:number - 1]))
+        with_trailer(files[0], "\n".join(ends))
+        if count > 1:
+            write_file(os.path.join(place, "0000-cover-letter.patch"),
+                       cover(git, since, top, read_cover(shop, topic), version, ends, author))
+        boxes.append(os.path.join(folder, "%s-%d-%s.mbox" % (label, number, topic)))
+        write_file(boxes[-1], mbox(files).encode("utf-8", "surrogateescape"))
+        done += count
+    return boxes
+
+
 def emit(shop, git, base_commit, made, items, version, trailer, folder):
     """Write the mail of a chain and prove it; gives the mailboxes."""
     if not made:
         raise Stop("patches/series names no entry: there is nothing to mail")
     fresh = folder + ".new"
     files = format_patches(git, base_commit, made[-1], fresh, version)
-    author = items[0].author
-    with open(files[0], "a", encoding="utf-8") as file:
-        file.write("\n%s\n" % trailer)
+    with_trailer(files[0], trailer)
+    change = range_diff(shop, git, base_commit, made, version)
+    ends = (["Range-diff against v%d:\n%s" % (version - 1, change)] if change else []) + [trailer]
     write_file(os.path.join(fresh, "0000-cover-letter.patch"),
-               cover(shop, git, base_commit, made, version, trailer, author))
+               cover(git, base_commit, made[-1], read_cover(shop), version, ends, items[0].author))
     label = "series-%s-v%d" % (shop.lock.version, version)
     every = os.path.join(fresh, label + ".mbox")
     write_file(every, mbox(files).encode("utf-8", "surrogateescape"))
-    topics = []
-    for item, path in zip(items, files):
-        if not topics or topics[-1][0] != item.topic:
-            if item.topic in [t for t, _ in topics]:
-                raise Stop("patches/series: topic %s is not in one piece" % item.topic)
-            topics.append((item.topic, []))
-        topics[-1][1].append(path)
-    boxes = []
-    for number, (topic, paths) in enumerate(topics, 1):
-        boxes.append(os.path.join(fresh, "%s-%d-%s.mbox" % (label, number, topic)))
-        write_file(boxes[-1], mbox(paths).encode("utf-8", "surrogateescape"))
+    boxes = emit_topics(shop, git, [base_commit] + made, items, version, trailer, fresh, label)
     work = os.path.join(shop.build, "git-am")
     got = proof(git, base_commit, made[-1], [every], work)
     say("proof: git am of %s on the untouched base gives tree %s, the tested one"

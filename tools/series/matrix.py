@@ -4,17 +4,19 @@
 
 One output directory for each architecture, from one configuration to the next, so that each
 compiles only what the option changes; that of x86 begins with the tested kernel's objects
-of what the series does not touch. UML is compiled by make kunit.
+of what the series does not touch. The kernel with modules is booted as well: it runs the list
+of the selftests that unloads one. UML is compiled by make kunit.
 """
 
 import argparse
 import os
 import re
+import subprocess
 import sys
 import time
 
 import tree
-from gitio import Stop, say, write_file
+from gitio import Stop, say, show, write_file
 from kbuild import Kbuild, copy_objects, errors
 from walk import kernel_paths, sources
 
@@ -33,6 +35,12 @@ def off(*options):
     return "".join("# CONFIG_%s is not set\n" % o for o in options)
 
 
+def fragment(name):
+    """Of the selftests' configurations, as the runner of the selftests merges it."""
+    with open(os.path.join(ROOT, LU, "config." + name), encoding="utf-8") as file:
+        return "".join(line for line in file if line.startswith("CONFIG_"))
+
+
 # name, what differs from the tested kernel's configuration, whether everything is linked
 X86 = (
     ("no-iommu-support", off("IOMMU_SUPPORT"), False),
@@ -40,8 +48,10 @@ X86 = (
     ("no-liveupdate", off("LIVEUPDATE"), False),
     ("no-iommu-liveupdate", off("IOMMU_LIVEUPDATE"), False),
     ("no-iommufd", off("IOMMUFD"), False),
-    ("modules", on("IOMMUFD=m", "VFIO=m", "VFIO_PCI=m", "IOMMU_LIVEUPDATE=y"), True),
+    ("modules", fragment("modules"), True),
 )
+# The variant that boots, and the list that it runs
+BOOTS = {"modules": "iommufd_module"}
 ARM = on("KEXEC_HANDOVER=y", "LIVEUPDATE=y", "LIVEUPDATE_MEMFD=y", "IOMMU_LIVEUPDATE=y", "IOMMUFD=y",
          "GENERIC_PT=y", "IOMMU_PT=y", "COMPILE_TEST=y", "IOMMU_PT_AMDV1=y", "IOMMU_PT_VTDSS=y",
          "IOMMU_PT_X86_64=y", "DEBUG_GENERIC_PT=y")
@@ -88,8 +98,27 @@ class Matrix(Kbuild):
             goals = ["all"] if link else ["prepare"] + self.directories()
             status, text = self.make(name, out, *goals, arch=arch)
             problems = errors(status, text) + self.warned(text)
-        self.result(name, problems)
+        made = self.result(name, problems)
         say("# %s: %d s" % (name, time.monotonic() - start))
+        if name in BOOTS:
+            self.boot(name, out, BOOTS[name], made)
+
+    def boot(self, name, out, selftest, made):
+        """Run a list of the selftests, whose runner finds this configuration and its kernel made."""
+        start, problems = time.monotonic(), [] if made else ["there is no such kernel"]
+        command = [os.path.join(self.shop.path, LU, "vmtest.sh"), "-c", name, "-d", out, "-j", str(self.jobs),
+                   "-w", os.path.join(self.shop.build, "out", "matrix"), "-T", selftest]
+        if made:
+            show(command)
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  stdin=subprocess.DEVNULL, errors="replace", check=False,
+                                  env=dict(os.environ, GIT_DIR=os.devnull, V="0"))
+            write_file(os.path.join(self.logs, "%s-%s.log" % (name, selftest)), done.stdout)
+            lines = [l.strip() for l in done.stdout.split("\n")]
+            if done.returncode or "ok 1 " + selftest not in lines:
+                problems = [l for l in lines if re.match(r"not ok|Bail|# .*(not ok|status)", l)] or lines[-5:]
+        self.result("%s.%s" % (name, selftest), problems)
+        say("# %s: %d s" % (selftest, time.monotonic() - start))
 
 
 def main():
@@ -112,7 +141,8 @@ def main():
     with open(os.path.join(shop.build, "out-lu", ".config"), encoding="utf-8") as file:
         tested = file.read()
     matrix = Matrix(shop, args.jobs, files, args.variants)
-    say("KTAP version 1\n1..%d" % len(args.variants or names))
+    wanted = args.variants or names
+    say("KTAP version 1\n1..%d" % (len(wanted) + len(set(wanted) & set(BOOTS))))
     out = os.path.join(shop.build, "out-matrix-x86_64")
     copy_objects(os.path.join(shop.build, "out-lu"), out, without=matrix.files)
     for name, wanted, link in X86:

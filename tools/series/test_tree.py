@@ -9,6 +9,7 @@ import sys
 import unittest
 
 import base
+import entry
 import foreign
 import mail
 import save
@@ -132,6 +133,18 @@ class Trees(toy.Toy):
         self.assertLess(text.index("IOMMU DMA-API LAYER"), text.index("IOMMU LIVE UPDATE"))
         self.assertLess(text.index("IOMMU LIVE UPDATE"), text.index("IOMMU SUBSYSTEM"))
         self.assertNotIn("SPDX", text)
+
+    def test_maintainers_of_a_kernel_out_of_order(self):
+        def one(title):
+            return "%s\nM:\tA <a@localhost>\n\n" % title
+        before = "Maintainers List\n----\n\n"
+        titles = ["ARM/A", "LPC DRIVERS", "ARM/B", "INTEL IOMMU (VT-d)", "INTEL IPU3",
+                  "IOMMU DMA-API LAYER", "IOMMU SUBSYSTEM", "THE REST"]
+        out = entry.splice(before + "".join(map(one, titles)),
+                           one("INTEL IOMMU LIVEUPDATE (VT-d)") + one("IOMMU LIVE UPDATE"))
+        titles.insert(6, "IOMMU LIVE UPDATE")
+        titles.insert(4, "INTEL IOMMU LIVEUPDATE (VT-d)")
+        self.assertEqual(out, before + "".join(map(one, titles)))
 
     def test_renamed_entry(self):
         os.rename(os.path.join(self.root, "patches/two.patch"),
@@ -270,6 +283,26 @@ class Mails(toy.Toy):
                         os.path.join(folder, "series-7.3.4-v1.mbox")], check=True)
         self.assertEqual(Git(there).text("rev-parse", "HEAD^{tree}"),
                          self.git().text("rev-parse", "HEAD^{tree}"))
+
+    def test_a_topic_is_a_series_of_its_own(self):
+        self.run_quiet(mail.make, self.shop, 1)
+        folder = os.path.join(self.root, "build/out/series/v1")
+        self.assertEqual(sorted(os.listdir(os.path.join(folder, "1-core"))),
+                         ["0000-cover-letter.patch", "0001-toy-Add-one.patch", "0002-toy-Add-two.patch"])
+        cover = self.read("build/out/series/v1/1-core/0000-cover-letter.patch")
+        self.assertIn("Subject: [PATCH 0/2] toy: The core\n\nHow.\n", cover)
+        self.assertIn("toy: Add two", cover)
+        self.assertNotIn("toy: Name who cares", cover)
+        self.assertNotIn("Needs, in this order", cover)
+        self.assertIn("Subject: [PATCH 1/2] toy: Add one", self.read("build/out/series/v1/series-7.3.4-v1-1-core.mbox"))
+        # One patch alone has no cover letter, but says what it stands on.
+        self.assertEqual(os.listdir(os.path.join(folder, "2-docs")), ["0001-toy-Name-who-cares.patch"])
+        self.assertIn("\nNeeds, in this order: core\nbase: v7.3.4",
+                      self.read("build/out/series/v1/2-docs/0001-toy-Name-who-cares.patch"))
+
+    def test_a_topic_without_cover_letter_is_refused(self):
+        os.unlink(os.path.join(self.root, "patches/cover-letter.core"))
+        self.stops("cannot read patches/cover-letter.core", mail.make, self.shop, 1)
 
     def test_wrong_mail_is_caught(self):
         self.run_quiet(mail.make, self.shop, 1)

@@ -76,6 +76,7 @@ FILES = {
     "scripts/new.sh": "#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0\n",
     "patches/series": "# SPDX-License-Identifier: GPL-2.0\n# topic: core\none\ntwo\n# topic: docs\nmaintainers\n",
     "patches/cover-letter": "# SPDX-License-Identifier: GPL-2.0\nSubject: toy: A series\n\nWhy.\n",
+    "patches/cover-letter.core": "# SPDX-License-Identifier: GPL-2.0\nSubject: toy: The core\n\nHow.\n",
 }
 
 

@@ -5,15 +5,17 @@
 Per entry: the kernel with live update builds and boots; the touched objects
 with W=1 and sparse give no warning that the base does not have; the touched
 directories build without it. An object that no option builds yet is looked at
-with the entry that brings the option, or at the end. Oldest first and in the same output directories,
-so that each step compiles only what its entry changed and the last kernel is
-the tested one; kbuild looks only where something can have changed (narrow.py).
-The machine boots while the compilers go on, and not again where the kernel is
-the same file as the one before. A commit that passed once is not
-built again until make clean.
+with the entry that brings the option, or at the end. Oldest first and in the
+same output directories, so that each step compiles only what its entry changed
+and the last kernel is the tested one; kbuild looks only where something can
+have changed (narrow.py). The machine boots and the kernel without the option is
+built while the other compilers go on; a kernel that is the same file as the one
+before does not boot again. A commit that passed once is not built again until
+make clean.
 """
 
 import argparse
+import concurrent.futures
 import os
 import re
 import subprocess
@@ -261,41 +263,50 @@ def judge_objects(walk, name, files, touched, known):
                                    if count > known.get(k, 0)]
 
 
+def build_off(walk, name, commit, off, directories):
+    """The touched directories without the option; what was wrong."""
+    walk.configure(walk.off, off, commit)
+    status, text = walk.narrow[walk.off].make(name + "-off", commit, "prepare", *directories)
+    return walk.lost(walk.off, off) + errors(status, text)
+
+
 def prefix(walk, name, commit, files, warned, without):
     """One prefix: build and boot with the option on, its warnings, build with the option off."""
-    off, directories = without
     walk.configure(walk.on, "", commit)
     files = sorted(set(files) | set(walk.later))
     objects = {f: os.path.join(walk.on, f[:-2] + ".o") for f in files}
     for path in objects.values():
         if os.path.exists(path):
             os.unlink(path)
-    start = time.monotonic()
-    status, text = walk.narrow[walk.on].make(name + "-on", commit, "bzImage", "modules", extra=files + walk.strict)
-    walk.strict = walk.strict if status else []
-    walk.spend("builds with the option on", start)
-    good = walk.result(name + ".on", errors(status, text))
-    image = os.stat(walk.image_path()).st_mtime_ns if good else None
-    machine = walk.boot(name) if good and image != walk.image else None
-    try:
-        walk.later = [f for f in files if not os.path.exists(objects[f])]
-        now = [f for f in files if f not in walk.later]
-        good &= walk.result(name + ".warnings", judge_objects(walk, name, now, *warned) if now else [])
-        walk.configure(walk.off, off, commit)
-        start = time.monotonic()
-        status, text = walk.narrow[walk.off].make(name + "-off", commit, "prepare", *directories)
-        walk.spend("builds with the option off", start)
-        good &= walk.result(name + ".off", walk.lost(walk.off, off) + errors(status, text))
-        if machine:
-            troubles = walk.booted(name, machine)
-            walk.image = None if troubles else image
-        else:
-            troubles = [] if image else ["not built"]
-        return walk.result(name + ".boot", troubles) and good
-    finally:
-        if machine and machine.poll() is None:
-            machine.terminate()
-            machine.wait()
+    machine = None
+    # A link keeps one processor busy: the other output directory's compilers have the rest.
+    with concurrent.futures.ThreadPoolExecutor(1) as beside:
+        try:
+            built_off = beside.submit(build_off, walk, name, commit, *without)
+            start = time.monotonic()
+            status, text = walk.narrow[walk.on].make(name + "-on", commit, "bzImage", "modules",
+                                                     extra=files + walk.strict)
+            walk.strict = walk.strict if status else []
+            walk.spend("builds with the option on", start)
+            good = walk.result(name + ".on", errors(status, text))
+            image = os.stat(walk.image_path()).st_mtime_ns if good else None
+            machine = walk.boot(name) if good and image != walk.image else None
+            walk.later = [f for f in files if not os.path.exists(objects[f])]
+            now = [f for f in files if f not in walk.later]
+            good &= walk.result(name + ".warnings", judge_objects(walk, name, now, *warned) if now else [])
+            start = time.monotonic()
+            good &= walk.result(name + ".off", built_off.result())
+            walk.spend("builds with the option off, after those beside them", start)
+            if machine:
+                troubles = walk.booted(name, machine)
+                walk.image = None if troubles else image
+            else:
+                troubles = [] if image else ["not built"]
+            return walk.result(name + ".boot", troubles) and good
+        finally:
+            if machine and machine.poll() is None:
+                machine.terminate()
+                machine.wait()
 
 
 def main():

@@ -16,11 +16,11 @@
  * PASID table entry,       512 bits, of which the first 128 hold table and id:
  * second stage (9.6)       one 16-byte store
  * PASID table entry,       the id is in the first 128 bits and the table in the
- * first stage (9.6)        second ones: two stores. In between, and as long as
- *                          hardware reads the halves apart, it may tag
- *                          translations of either table with either id. Each
- *                          domain has a cache tag with the other one's id for
- *                          that time, and both ids are invalidated afterwards
+ * first stage (9.6)        second ones: one store for each. As hardware reads
+ *                          the halves apart, it may tag translations of either
+ *                          table with either id. So the table changes while the
+ *                          id is one that no other device has: three stores,
+ *                          after each of which the caches are invalidated
  * =======================  ====================================================
  *
  * Only the table and the id may change between the two stores; therefore first

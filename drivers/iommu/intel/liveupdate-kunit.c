@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Tests of liveupdate_entries.c and liveupdate_pasid.c: which entries outlive the
- * kernel, that an entry is the recorded one, and that the sweep leaves those and
- * nothing else.
+ * kernel, that an entry is the recorded one, that the sweep leaves those and
+ * nothing else, which domain ids are taken, and who is stopped.
  */
 
 #include <kunit/test.h>
 #include <linux/bits.h>
 #include <linux/gfp.h>
+#include <linux/idr.h>
 #include <linux/kho/abi/iommu.h>
 
+#include "../liveupdate/records.h"
 #include "liveupdate_entries.h"
 #include "pasid.h"
 
@@ -39,6 +41,21 @@ static void *alloc_table(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, free_page_action, page));
 	return page;
+}
+
+/* One table a bus in legacy mode, in scalable mode one for each 128 functions */
+static void test_table_index(struct kunit *test)
+{
+	for (unsigned int rid = 0; rid < VTD_NR_RIDS; rid++) {
+		unsigned int bus = rid >> 8;
+		unsigned int upper = rid >> 7 & 1;
+
+		KUNIT_ASSERT_EQ(test, iommu_record_context_table(&legacy, rid),
+				2 * bus);
+		KUNIT_ASSERT_EQ(test,
+				iommu_record_context_table(&scalable, rid),
+				2 * bus + upper);
+	}
 }
 
 static void test_keep_counts(struct kunit *test)
@@ -424,7 +441,111 @@ static void test_pasid_sweep(struct kunit *test)
 					   (DIR_WORDS - 1) * 8));
 }
 
+#define MAX_DID		0x100
+
+static void init_dids(struct kunit *test, struct vtd_dids *dids,
+		      unsigned int max)
+{
+	*dids = (struct vtd_dids) { .max = max };
+	dids->ids = kunit_kcalloc(test, max, sizeof(*dids->ids), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, dids->ids);
+}
+
+/* Devices of one domain share its id. Nobody else gets it. */
+static void test_dids(struct kunit *test)
+{
+	struct vtd_restored_did *restored;
+	struct vtd_dids dids;
+	struct ida ida;
+
+	ida_init(&ida);
+	init_dids(test, &dids, 3);
+	KUNIT_EXPECT_EQ(test, vtd_reserve_did(&dids, &ida, MAX_DID, 7), 0);
+	KUNIT_EXPECT_EQ(test, vtd_reserve_did(&dids, &ida, MAX_DID,
+					      MAX_DID - 1), 0);
+	KUNIT_EXPECT_EQ(test, vtd_reserve_did(&dids, &ida, MAX_DID, 7), 0);
+	KUNIT_EXPECT_EQ(test, dids.nr, 2);
+	restored = vtd_find_did(&dids, 7);
+	KUNIT_ASSERT_NOT_NULL(test, restored);
+	KUNIT_EXPECT_EQ(test, restored->pending, 2);
+	KUNIT_EXPECT_NULL(test, restored->domain);
+	KUNIT_EXPECT_NULL(test, vtd_find_did(&dids, 8));
+
+	KUNIT_EXPECT_EQ(test, ida_alloc_range(&ida, 7, 7, GFP_KERNEL), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, ida_alloc_range(&ida, 7, MAX_DID, GFP_KERNEL), 8);
+	ida_free(&ida, 8);
+
+	vtd_release_dids(&dids, &ida);
+	KUNIT_EXPECT_EQ(test, dids.nr, 0);
+	KUNIT_EXPECT_TRUE(test, ida_is_empty(&ida));
+	ida_destroy(&ida);
+}
+
+static void test_wrong_dids(struct kunit *test)
+{
+	/* What no domain has: 0, and those that all of the first stage share */
+	static const u16 wrong[] = {
+		0, FLPT_DEFAULT_DID, IDA_START_DID - 1, MAX_DID, U16_MAX,
+	};
+	struct vtd_dids dids;
+	struct ida ida;
+
+	ida_init(&ida);
+	init_dids(test, &dids, 2);
+	for (unsigned int i = 0; i < ARRAY_SIZE(wrong); i++)
+		KUNIT_EXPECT_EQ_MSG(test,
+				    vtd_reserve_did(&dids, &ida, MAX_DID,
+						    wrong[i]),
+				    -EINVAL, "id %u", wrong[i]);
+	KUNIT_EXPECT_EQ(test, dids.nr, 0);
+	KUNIT_EXPECT_TRUE(test, ida_is_empty(&ida));
+
+	/* Somebody else's */
+	KUNIT_EXPECT_EQ(test, ida_alloc_range(&ida, 9, 9, GFP_KERNEL), 9);
+	KUNIT_EXPECT_EQ(test, vtd_reserve_did(&dids, &ida, MAX_DID, 9),
+			-ENOSPC);
+	KUNIT_EXPECT_EQ(test, dids.nr, 0);
+	KUNIT_EXPECT_NULL(test, vtd_find_did(&dids, 9));
+
+	/* More ids than there are devices */
+	KUNIT_EXPECT_EQ(test, vtd_reserve_did(&dids, &ida, MAX_DID, 10), 0);
+	KUNIT_EXPECT_EQ(test, vtd_reserve_did(&dids, &ida, MAX_DID, 11), 0);
+	KUNIT_EXPECT_EQ(test, vtd_reserve_did(&dids, &ida, MAX_DID, 12),
+			-EINVAL);
+	vtd_release_dids(&dids, &ida);
+	ida_free(&ida, 9);
+	KUNIT_EXPECT_TRUE(test, ida_is_empty(&ida));
+	ida_destroy(&ida);
+}
+
+/* The same for each unit whose translation goes off, an ignored one as well */
+static void test_whom_to_stop(struct kunit *test)
+{
+	static const int errs[] = {
+		-ENOENT, -EOPNOTSUPP, -ENOMEM, -EINVAL, -EFAULT, -EEXIST,
+	};
+	u32 on = DMA_GSTS_TES, others = ~DMA_GSTS_TES;
+
+	KUNIT_EXPECT_EQ(test, vtd_whom_to_stop(true, on, 0),
+			VTD_STOP_RECORDED);
+	KUNIT_EXPECT_EQ(test, vtd_whom_to_stop(true, on | others, 0),
+			VTD_STOP_RECORDED);
+	KUNIT_EXPECT_EQ(test, vtd_whom_to_stop(true, others, 0),
+			VTD_STOP_NOBODY);
+	KUNIT_EXPECT_EQ(test, vtd_whom_to_stop(false, on, 0), VTD_STOP_NOBODY);
+	for (unsigned int i = 0; i < ARRAY_SIZE(errs); i++) {
+		KUNIT_EXPECT_EQ(test, vtd_whom_to_stop(true, on, errs[i]),
+				VTD_STOP_ALL);
+		KUNIT_EXPECT_EQ(test, vtd_whom_to_stop(true, others, errs[i]),
+				VTD_STOP_NOBODY);
+		/* After a crash, and in a kernel that firmware has started */
+		KUNIT_EXPECT_EQ(test, vtd_whom_to_stop(false, on, errs[i]),
+				VTD_STOP_NOBODY);
+	}
+}
+
 static struct kunit_case intel_liveupdate_cases[] = {
+	KUNIT_CASE(test_table_index),
 	KUNIT_CASE(test_keep_counts),
 	KUNIT_CASE(test_keep_halves),
 	KUNIT_CASE(test_keep_twice),
@@ -435,6 +556,9 @@ static struct kunit_case intel_liveupdate_cases[] = {
 	KUNIT_CASE(test_pasid_context_check),
 	KUNIT_CASE(test_pasid_entry_check),
 	KUNIT_CASE(test_pasid_sweep),
+	KUNIT_CASE(test_dids),
+	KUNIT_CASE(test_wrong_dids),
+	KUNIT_CASE(test_whom_to_stop),
 	{}
 };
 

@@ -173,8 +173,8 @@ static void vtd_unpreserve(struct iommu_device *iommu_dev,
 	if (unit->intel.irta)
 		iommu_unpreserve_pages(ir_table_base(iommu));
 	iommu_unpreserve_pages(iommu->root_entry);
-	kfree(iommu->preserved);
-	iommu->preserved = NULL;
+	/* The shutdown looks without a lock. */
+	kfree(no_free_ptr(iommu->preserved));
 }
 
 static int check_device(struct device *dev, struct dmar_domain *domain)

@@ -24,23 +24,10 @@ struct vtd_preserved {
 };
 
 /**
- * struct vtd_restored_did - Domain id that the previous kernel has given out
- * @did: The id
- * @pending: Devices that are recorded with it and neither attached nor blocked
- * @domain: The restored domain, once a device was attached to it
- */
-struct vtd_restored_did {
-	u16 did;
-	unsigned int pending;
-	struct dmar_domain *domain;
-};
-
-/**
  * struct vtd_adopted - What a unit came with
  * @kept: Its entries, until the unit is taken over
  * @pasids: Devices that have the PASID tables they came with, by requester id.
  *          NULL in legacy mode
- * @nr_dids: Number of entries of @dids
  * @dids: Domain ids of all recorded devices
  *
  * iommu->did_lock protects @dids. A bit of @pasids belongs to whoever probes or
@@ -49,8 +36,7 @@ struct vtd_restored_did {
 struct vtd_adopted {
 	struct vtd_kept *kept;
 	unsigned long *pasids;
-	unsigned int nr_dids;
-	struct vtd_restored_did dids[] __counted_by(nr_dids);
+	struct vtd_dids dids;
 };
 
 /* In iommu.c */
@@ -60,7 +46,7 @@ bool intel_iommu_has_rmrr(struct intel_iommu *iommu);
 #ifdef CONFIG_INTEL_IOMMU_LIVEUPDATE
 
 /* Hooks of iommu.c. See the functions for what they promise. */
-void intel_liveupdate_look_up(struct intel_iommu *iommu);
+void intel_liveupdate_look_up(void);
 bool intel_liveupdate_adopt(struct intel_iommu *iommu);
 bool intel_liveupdate_take_over(struct intel_iommu *iommu);
 bool intel_liveupdate_block_mode(struct intel_iommu *iommu);
@@ -70,18 +56,13 @@ bool intel_liveupdate_has_foreign_entry(struct device *dev,
 					struct dmar_domain *domain);
 bool intel_liveupdate_shutdown(struct intel_iommu *iommu);
 
-static inline bool intel_liveupdate_is_preserved(struct intel_iommu *iommu)
-{
-	return iommu->preserved;
-}
-
 extern const struct iommu_liveupdate_ops intel_iommu_liveupdate_ops;
 
 /* liveupdate_pasid.c */
 int intel_liveupdate_preserve_pasids(struct device_domain_info *info,
 				     struct iommu_device_ser *ser);
 void intel_liveupdate_unpreserve_pasids(struct device_domain_info *info);
-int intel_liveupdate_restore_pasids(struct device_domain_info *info);
+void intel_liveupdate_restore_pasids(struct device_domain_info *info);
 bool intel_liveupdate_has_pasids(struct intel_iommu *iommu, u16 rid);
 
 /* liveupdate_restore.c */
@@ -93,17 +74,17 @@ int intel_liveupdate_restore_attach(struct device *dev,
 				    const struct iommu_device_ser *ser);
 
 /* liveupdate_block.c */
+void intel_liveupdate_flush_all(struct intel_iommu *iommu, bool scalable);
 void intel_liveupdate_block(struct iommu_device *iommu_dev,
 			    const struct iommu_device_ser *ser);
 
 /* liveupdate_adopt.c */
 struct vtd_restored_did *intel_liveupdate_find_did(struct intel_iommu *iommu,
 						   u16 did);
-void intel_liveupdate_flush_all(struct intel_iommu *iommu, bool scalable);
 
 #else /* CONFIG_INTEL_IOMMU_LIVEUPDATE */
 
-static inline void intel_liveupdate_look_up(struct intel_iommu *iommu)
+static inline void intel_liveupdate_look_up(void)
 {
 }
 
@@ -112,10 +93,9 @@ static inline bool intel_liveupdate_adopt(struct intel_iommu *iommu)
 	return false;
 }
 
-static inline int
+static inline void
 intel_liveupdate_restore_pasids(struct device_domain_info *info)
 {
-	return 0;
 }
 
 static inline bool intel_liveupdate_take_over(struct intel_iommu *iommu)
@@ -144,11 +124,6 @@ intel_liveupdate_has_foreign_entry(struct device *dev,
 }
 
 static inline bool intel_liveupdate_shutdown(struct intel_iommu *iommu)
-{
-	return false;
-}
-
-static inline bool intel_liveupdate_is_preserved(struct intel_iommu *iommu)
 {
 	return false;
 }

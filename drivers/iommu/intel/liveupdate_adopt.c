@@ -93,15 +93,6 @@ static int check_tables(const struct iommu_intel_ser *intel, const char **why)
 	return 0;
 }
 
-static struct vtd_restored_did *find_did(struct vtd_adopted *adopted, u16 did)
-{
-	for (unsigned int i = 0; i < adopted->nr_dids; i++) {
-		if (adopted->dids[i].did == did)
-			return &adopted->dids[i];
-	}
-	return NULL;
-}
-
 /**
  * intel_liveupdate_find_did() - Find a domain id that came over
  * @iommu: The unit
@@ -115,7 +106,7 @@ struct vtd_restored_did *intel_liveupdate_find_did(struct intel_iommu *iommu,
 						   u16 did)
 {
 	lockdep_assert_held(&iommu->did_lock);
-	return iommu->adopted ? find_did(iommu->adopted, did) : NULL;
+	return iommu->adopted ? vtd_find_did(&iommu->adopted->dids, did) : NULL;
 }
 
 static void free_adopted(struct vtd_adopted *adopted)
@@ -124,6 +115,7 @@ static void free_adopted(struct vtd_adopted *adopted)
 		return;
 	bitmap_free(adopted->pasids);
 	kvfree(adopted->kept);
+	kfree(adopted->dids.ids);
 	kfree(adopted);
 }
 
@@ -140,9 +132,13 @@ static struct vtd_adopted *alloc_adopted(const struct iommu_hw_ser *unit)
 
 	if (iommu_liveupdate_fails())
 		return NULL;
-	adopted = kzalloc_flex(*adopted, dids, nr);
+	adopted = kzalloc_obj(*adopted);
 	if (!adopted)
 		return NULL;
+	adopted->dids.ids = kzalloc_objs(*adopted->dids.ids, nr);
+	if (!adopted->dids.ids)
+		return NULL;
+	adopted->dids.max = nr;
 	adopted->kept = kvzalloc_obj(*adopted->kept);
 	if (!adopted->kept)
 		return NULL;
@@ -151,36 +147,7 @@ static struct vtd_adopted *alloc_adopted(const struct iommu_hw_ser *unit)
 		if (!adopted->pasids)
 			return NULL;
 	}
-	adopted->nr_dids = 0;
 	return no_free_ptr(adopted);
-}
-
-static int reserve_did(struct intel_iommu *iommu, struct vtd_adopted *adopted,
-		       u16 did)
-{
-	struct vtd_restored_did *restored = find_did(adopted, did);
-	int ret;
-
-	if (restored) {
-		restored->pending++;
-		return 0;
-	}
-
-	ret = ida_alloc_range(&iommu->domain_ida, did, did, GFP_KERNEL);
-	if (ret < 0)
-		return ret;
-	restored = &adopted->dids[adopted->nr_dids++];
-	restored->did = did;
-	restored->pending = 1;
-	return 0;
-}
-
-static void release_dids(struct intel_iommu *iommu,
-			 struct vtd_adopted *adopted)
-{
-	for (unsigned int i = 0; i < adopted->nr_dids; i++)
-		ida_free(&iommu->domain_ida, adopted->dids[i].did);
-	adopted->nr_dids = 0;
 }
 
 static int read_devices(struct intel_iommu *iommu,
@@ -190,12 +157,14 @@ static int read_devices(struct intel_iommu *iommu,
 	const struct iommu_device_ser *device = NULL;
 
 	while ((device = iommu_incoming_unit_device(unit, device))) {
-		if (device->attachment_id < IDA_START_DID ||
-		    device->attachment_id >= iommu->max_domain_id)
-			return refuse(why, -EINVAL,
-				      "a domain id is out of range");
-		if (reserve_did(iommu, adopted, device->attachment_id))
-			return refuse(why, -ENOMEM,
+		int err = vtd_reserve_did(&adopted->dids, &iommu->domain_ida,
+					  iommu->max_domain_id,
+					  device->attachment_id);
+
+		if (err == -EINVAL)
+			return refuse(why, err, "a domain id is out of range");
+		if (err)
+			return refuse(why, err,
 				      "a domain id cannot be reserved");
 
 		for (unsigned int i = 0; i < iommu_record_nr_rids(device); i++)
@@ -272,7 +241,7 @@ static int adopt(struct intel_iommu *iommu, const struct iommu_hw_ser *unit,
 	if (!err)
 		err = restore_tables(intel, why);
 	if (err) {
-		release_dids(iommu, adopted);
+		vtd_release_dids(&adopted->dids, &iommu->domain_ida);
 		return err;
 	}
 
@@ -283,20 +252,29 @@ static int adopt(struct intel_iommu *iommu, const struct iommu_hw_ser *unit,
 }
 
 /**
- * intel_liveupdate_look_up() - Find out what came over of a unit
- * @iommu: The unit
+ * intel_liveupdate_look_up() - Find out what came over of all units
  *
- * Context: May sleep. Before anything else here. Not under dmar_global_lock,
- * which is taken with a group's mutex held, while the live update takes that
- * mutex in the end.
+ * Context: May sleep. Before anything else here, and before a unit can be added
+ * or removed. Not under dmar_global_lock, which is taken with a group's mutex
+ * held, while the live update takes that mutex in the end.
  */
-void __init intel_liveupdate_look_up(struct intel_iommu *iommu)
+void __init intel_liveupdate_look_up(void)
 {
-	iommu->incoming_err = -ENOENT;
-	if (is_kho_boot() && !is_kdump_kernel())
-		iommu->incoming_err =
-			iommu_incoming_unit(IOMMU_SER_TYPE_INTEL,
-					    iommu->reg_phys, &iommu->incoming);
+	struct dmar_drhd_unit *drhd;
+	struct intel_iommu *iommu;
+
+	/* for_each_iommu() would want the lock. */
+	list_for_each_entry(drhd, &dmar_drhd_units, list) {
+		iommu = drhd->iommu;
+		if (!iommu)
+			continue;
+		iommu->incoming_err = -ENOENT;
+		if (is_kho_boot() && !is_kdump_kernel())
+			iommu->incoming_err =
+				iommu_incoming_unit(IOMMU_SER_TYPE_INTEL,
+						    iommu->reg_phys,
+						    &iommu->incoming);
+	}
 }
 
 /**
@@ -339,23 +317,6 @@ bool __init intel_liveupdate_adopt(struct intel_iommu *iommu)
 	pr_err("%s: %s (%pe), %s\n", iommu->name, why, ERR_PTR(err),
 	       translates ? "all its DMA is blocked" : "it is not taken over");
 	return false;
-}
-
-/**
- * intel_liveupdate_flush_all() - Make a unit forget all that it has cached
- * @iommu: The unit
- * @scalable: Hardware is in scalable mode
- *
- * In the order that section 6.5.3.3 asks for after a change of the root table.
- *
- * Context: May sleep.
- */
-void intel_liveupdate_flush_all(struct intel_iommu *iommu, bool scalable)
-{
-	iommu->flush.flush_context(iommu, 0, 0, 0, DMA_CCMD_GLOBAL_INVL);
-	if (scalable)
-		qi_flush_pasid_cache(iommu, 0, QI_PC_GLOBAL, 0);
-	iommu->flush.flush_iotlb(iommu, 0, 0, 0, DMA_TLB_GLOBAL_FLUSH);
 }
 
 /**

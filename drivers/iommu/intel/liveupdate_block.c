@@ -74,16 +74,73 @@ static void __init stop_recorded(struct intel_iommu *iommu,
  */
 void __init intel_liveupdate_stop(struct intel_iommu *iommu)
 {
-	if (!is_kho_boot() || is_kdump_kernel() ||
-	    !(readl(iommu->reg + DMAR_GSTS_REG) & DMA_GSTS_TES))
-		return;
+	bool handed_over = is_kho_boot() && !is_kdump_kernel();
+	u32 status = readl(iommu->reg + DMAR_GSTS_REG);
 
-	if (iommu->incoming_err) {
+	switch (vtd_whom_to_stop(handed_over, status, iommu->incoming_err)) {
+	case VTD_STOP_NOBODY:
+		break;
+	case VTD_STOP_RECORDED:
+		stop_recorded(iommu, iommu->incoming);
+		iommu_incoming_unit_failed(iommu->incoming, -ENODEV);
+		break;
+	case VTD_STOP_ALL:
 		stop_all(iommu);
+		break;
+	}
+}
+
+/*
+ * A descriptor that hardware has refused is tried again, in case another one
+ * before it was to blame. If hardware does not answer there is no use in it.
+ */
+static void must_submit(struct intel_iommu *iommu, struct qi_desc *desc)
+{
+	int err = -EAGAIN;
+
+	for (int i = 0; err && err != -EIO && i < SUBMIT_TRIES; i++)
+		err = qi_submit_sync(iommu, desc, 1, QI_OPT_BOUNDED);
+	if (err)
+		panic("DMAR: %s: cannot invalidate (%pe), and a device may run\n",
+		      iommu->name, ERR_PTR(err));
+}
+
+/**
+ * intel_liveupdate_flush_all() - Make a unit forget all that it has cached
+ * @iommu: The unit
+ * @scalable: Hardware is in scalable mode
+ *
+ * In the order that section 6.5.3.3 asks for after a change of the root table.
+ *
+ * Memory that the caches lead to is about to be given away, and domain ids that
+ * they are tagged with. Panics if hardware refuses, or does not answer for as
+ * long as the driver waits for registers.
+ *
+ * Context: Any, but not in an interrupt: waits for hardware without sleeping.
+ */
+void intel_liveupdate_flush_all(struct intel_iommu *iommu, bool scalable)
+{
+	struct qi_desc context = {
+		.qw0 = QI_CC_GRAN(DMA_CCMD_GLOBAL_INVL) | QI_CC_TYPE,
+	};
+	struct qi_desc pasids = {
+		.qw0 = QI_PC_GRAN(QI_PC_GLOBAL) | QI_PC_TYPE,
+	};
+	struct qi_desc iotlb;
+
+	/* Registers: each wait ends, with a panic in the worst case. */
+	if (!iommu->qi) {
+		iommu->flush.flush_context(iommu, 0, 0, 0,
+					   DMA_CCMD_GLOBAL_INVL);
+		iommu->flush.flush_iotlb(iommu, 0, 0, 0, DMA_TLB_GLOBAL_FLUSH);
 		return;
 	}
-	stop_recorded(iommu, iommu->incoming);
-	iommu_incoming_unit_failed(iommu->incoming, -ENODEV);
+
+	qi_desc_iotlb(iommu, 0, 0, 0, DMA_TLB_GLOBAL_FLUSH, &iotlb);
+	must_submit(iommu, &context);
+	if (scalable)
+		must_submit(iommu, &pasids);
+	must_submit(iommu, &iotlb);
 }
 
 static void set_root(struct intel_iommu *iommu, u64 rtaddr)
@@ -151,10 +208,10 @@ void __init intel_liveupdate_abandon(struct intel_iommu *iommu)
 	if (!adopted)
 		return;
 
-	for (unsigned int i = 0; i < adopted->nr_dids; i++)
-		ida_free(&iommu->domain_ida, adopted->dids[i].did);
+	vtd_release_dids(&adopted->dids, &iommu->domain_ida);
 	bitmap_free(adopted->pasids);
 	kvfree(adopted->kept);
+	kfree(adopted->dids.ids);
 	kfree(adopted);
 	iommu->adopted = NULL;
 }
@@ -230,50 +287,6 @@ static void change_entry(struct intel_iommu *iommu,
 	__iommu_flush_cache(iommu, context, sizeof(*context));
 }
 
-/*
- * Whoever called is about to give this memory away, and cannot if hardware may
- * still use it. A descriptor that hardware has refused is tried again, in case
- * another one before it was to blame. The wait for an answer is that of the
- * whole driver, which shares the queue: it has no end if hardware is dead.
- */
-static void must_submit(struct intel_iommu *iommu, struct qi_desc *desc)
-{
-	int err = -EIO;
-
-	for (int i = 0; err && i < SUBMIT_TRIES; i++)
-		err = qi_submit_sync(iommu, desc, 1, 0);
-	if (err)
-		panic("DMAR: %s: cannot invalidate (%pe), and a device may run\n",
-		      iommu->name, ERR_PTR(err));
-}
-
-/*
- * All that is cached: the entry may have had another domain id than the record
- * says, which may be why it is blocked.
- */
-static void must_flush(struct intel_iommu *iommu)
-{
-	struct qi_desc context = {
-		.qw0 = QI_CC_GRAN(DMA_CCMD_GLOBAL_INVL) | QI_CC_TYPE,
-	};
-	struct qi_desc pasids = {
-		.qw0 = QI_PC_GRAN(QI_PC_GLOBAL) | QI_PC_TYPE,
-	};
-	struct qi_desc iotlb;
-
-	/* Registers: each wait ends, with a panic in the worst case. */
-	if (!iommu->qi) {
-		intel_liveupdate_flush_all(iommu, false);
-		return;
-	}
-
-	qi_desc_iotlb(iommu, 0, 0, 0, DMA_TLB_GLOBAL_FLUSH, &iotlb);
-	must_submit(iommu, &context);
-	if (sm_supported(iommu))
-		must_submit(iommu, &pasids);
-	must_submit(iommu, &iotlb);
-}
-
 /* One device less will be attached to the domain that had this id. */
 static void drop_did(struct intel_iommu *iommu, u16 did)
 {
@@ -299,7 +312,7 @@ static void drop_did(struct intel_iommu *iommu, u16 did)
  * @iommu_dev: Its unit, which was adopted
  * @ser: Its record. No attachment was restored
  *
- * Panics if hardware refuses to invalidate what it has cached.
+ * Panics if hardware does not invalidate what it has cached.
  *
  * Context: May sleep.
  */
@@ -312,7 +325,11 @@ void intel_liveupdate_block(struct iommu_device *iommu_dev,
 	for (unsigned int i = 0; i < iommu_record_nr_rids(ser); i++)
 		change_entry(iommu, ser, iommu_record_rid(ser, i),
 			     VTD_SWEEP_HIDE);
-	must_flush(iommu);
+	/*
+	 * All: the entry may have had another domain id than the record says,
+	 * which may be why it is blocked.
+	 */
+	intel_liveupdate_flush_all(iommu, sm_supported(iommu));
 	for (unsigned int i = 0; i < iommu_record_nr_rids(ser); i++)
 		change_entry(iommu, ser, iommu_record_rid(ser, i),
 			     VTD_SWEEP_WIPE);

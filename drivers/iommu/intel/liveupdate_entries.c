@@ -11,6 +11,7 @@
 #include <linux/bitfield.h>
 #include <linux/bitmap.h>
 #include <linux/bits.h>
+#include <linux/idr.h>
 #include <linux/io.h>
 #include <linux/kho/abi/iommu.h>
 
@@ -23,6 +24,88 @@
 #define CONTEXT_FPD		BIT_ULL(1)
 #define CONTEXT_TT		GENMASK_ULL(3, 2)
 #define CONTEXT_AW		GENMASK_ULL(2, 0)
+
+/**
+ * vtd_whom_to_stop() - Decide whose DMA ends before a unit stops translating
+ * @handed_over: This kernel came by a kexec that may have left devices running
+ * @status: Global Status Register of the unit
+ * @incoming_err: Why nothing is known of the unit, 0 if there is a record
+ *
+ * For a unit that this kernel does not use, be it ignored or because none is
+ * used, and for one that it cannot use as it is.
+ *
+ * Return: Nobody's if the unit does not translate: what goes untranslated now
+ * has done so before.
+ */
+enum vtd_stop vtd_whom_to_stop(bool handed_over, u32 status, int incoming_err)
+{
+	if (!handed_over || !(status & DMA_GSTS_TES))
+		return VTD_STOP_NOBODY;
+	return incoming_err ? VTD_STOP_ALL : VTD_STOP_RECORDED;
+}
+
+/**
+ * vtd_find_did() - Find a domain id that came over
+ * @dids: Those of the unit
+ * @did: The domain id
+ *
+ * Return: What is known of it, or NULL if no device was recorded with it.
+ */
+struct vtd_restored_did *vtd_find_did(const struct vtd_dids *dids, u16 did)
+{
+	for (unsigned int i = 0; i < dids->nr; i++) {
+		if (dids->ids[i].did == did)
+			return &dids->ids[i];
+	}
+	return NULL;
+}
+
+/**
+ * vtd_reserve_did() - A device is recorded with a domain id
+ * @dids: Those of the unit so far
+ * @ida: What the unit takes domain ids from
+ * @max_did: First one that the unit cannot have
+ * @did: The domain id
+ *
+ * Context: May sleep.
+ *
+ * Return: 0, -EINVAL if the id is none that a domain can have or there are more
+ * ids than devices, or the error of ida_alloc_range(): -ENOSPC if somebody has
+ * the id already.
+ */
+int vtd_reserve_did(struct vtd_dids *dids, struct ida *ida,
+		    unsigned int max_did, u16 did)
+{
+	struct vtd_restored_did *restored = vtd_find_did(dids, did);
+	int ret;
+
+	if (restored) {
+		restored->pending++;
+		return 0;
+	}
+	if (did < IDA_START_DID || did >= max_did || dids->nr == dids->max)
+		return -EINVAL;
+
+	ret = ida_alloc_range(ida, did, did, GFP_KERNEL);
+	if (ret < 0)
+		return ret;
+	dids->ids[dids->nr++] = (struct vtd_restored_did) {
+		.did = did,
+		.pending = 1,
+	};
+	return 0;
+}
+
+/**
+ * vtd_release_dids() - Undo all of vtd_reserve_did()
+ * @dids: Those of the unit
+ * @ida: What they were taken from
+ */
+void vtd_release_dids(struct vtd_dids *dids, struct ida *ida)
+{
+	while (dids->nr)
+		ida_free(ida, dids->ids[--dids->nr].did);
+}
 
 /**
  * vtd_keep_rid() - The entry of a requester id outlives the kernel

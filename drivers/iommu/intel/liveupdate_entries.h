@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Root and context entries that outlive the kernel. No hardware and no locks:
- * whoever calls knows why nobody else writes to the tables.
+ * Root and context entries that outlive the kernel, and decisions about units.
+ * No hardware and no locks: whoever calls knows why nobody else writes to the
+ * tables.
  */
 #ifndef __INTEL_LIVEUPDATE_ENTRIES_H
 #define __INTEL_LIVEUPDATE_ENTRIES_H
@@ -10,6 +11,8 @@
 
 #include "iommu.h"
 
+struct dmar_domain;
+struct ida;
 struct iommu_device_ser;
 struct iommu_intel_ser;
 struct pasid_entry;
@@ -49,12 +52,48 @@ struct vtd_attachment {
 	u32 max_pasid;
 };
 
+/**
+ * struct vtd_restored_did - Domain id that the previous kernel has given out
+ * @did: The id
+ * @pending: Devices that are recorded with it and neither attached nor blocked
+ * @domain: The restored domain, once a device was attached to it
+ */
+struct vtd_restored_did {
+	u16 did;
+	unsigned int pending;
+	struct dmar_domain *domain;
+};
+
+/**
+ * struct vtd_dids - Domain ids that came over with a unit
+ * @nr: How many there are
+ * @max: How many there is room for: one for each device
+ * @ids: All of them
+ */
+struct vtd_dids {
+	unsigned int nr;
+	unsigned int max;
+	struct vtd_restored_did *ids;
+};
+
+/* Whose DMA has to end before a unit stops translating */
+enum vtd_stop {
+	VTD_STOP_NOBODY,
+	VTD_STOP_RECORDED,	/* devices that are recorded for the unit */
+	VTD_STOP_ALL,		/* all there are: nothing is known of it */
+};
+
 /* What a sweep does with entries that are not kept */
 enum vtd_sweep {
 	VTD_SWEEP_HIDE,		/* makes them not present */
 	VTD_SWEEP_WIPE,		/* zeroes them: hardware has forgotten them */
 };
 
+enum vtd_stop vtd_whom_to_stop(bool handed_over, u32 status, int incoming_err);
+struct vtd_restored_did *vtd_find_did(const struct vtd_dids *dids, u16 did);
+int vtd_reserve_did(struct vtd_dids *dids, struct ida *ida,
+		    unsigned int max_did, u16 did);
+void vtd_release_dids(struct vtd_dids *dids, struct ida *ida);
 int vtd_keep_rid(struct vtd_kept *kept, const struct iommu_intel_ser *intel,
 		 u16 rid);
 bool vtd_drop_rid(struct vtd_kept *kept, const struct iommu_intel_ser *intel,

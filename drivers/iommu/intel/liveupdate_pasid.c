@@ -316,29 +316,15 @@ static int check_tables(const struct context_entry *context,
 	return vtd_only_pasid_0(context) ? 0 : -EINVAL;
 }
 
-/**
- * intel_liveupdate_restore_pasids() - Give a device the tables it came with
- * @info: The device
- *
- * Hardware uses them. The context entry is not written.
- *
- * Context: May sleep. While the device is probed.
- *
- * Return: 0, also if the device did not come over: then it has no tables yet.
- * Or -ENODEV if its unit was not adopted, -ENOENT if a table was not preserved,
- * -EINVAL if they are not as recorded, -ENOMEM.
- */
-int intel_liveupdate_restore_pasids(struct device_domain_info *info)
+static int restore_pasids(struct device_domain_info *info,
+			  const struct iommu_device_ser *ser)
 {
-	const struct iommu_device_ser *ser = iommu_incoming_device(info->dev);
 	struct pasid_table *pasids __free(kfree) = NULL;
 	struct intel_iommu *iommu = info->iommu;
 	struct context_entry *context;
 	struct pasid_entry *table;
 	int err;
 
-	if (!ser || !ser->pasid_dir)
-		return 0;
 	if (!iommu->adopted || !sm_supported(iommu))
 		return -ENODEV;
 
@@ -365,6 +351,29 @@ int intel_liveupdate_restore_pasids(struct device_domain_info *info)
 	info->pasid_table = no_free_ptr(pasids);
 	set_bit(ser->bdf, iommu->adopted->pasids);
 	return 0;
+}
+
+/**
+ * intel_liveupdate_restore_pasids() - Give a device the tables it came with
+ * @info: The device
+ *
+ * Hardware uses them. The context entry is not written. If they cannot be used,
+ * because its unit was not adopted, a table was not preserved, is not as
+ * recorded, or there is no memory, the device is stopped and has none: an error
+ * would make the core give up the unit with all of its devices.
+ *
+ * Context: May sleep. While the device is probed.
+ */
+void intel_liveupdate_restore_pasids(struct device_domain_info *info)
+{
+	const struct iommu_device_ser *ser = iommu_incoming_device(info->dev);
+	int err;
+
+	if (!ser || !ser->pasid_dir)
+		return;
+	err = restore_pasids(info, ser);
+	if (err)
+		iommu_incoming_device_failed(info->dev, err);
 }
 
 /**

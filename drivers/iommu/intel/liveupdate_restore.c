@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 
 #include "../iommu-pages.h"
+#include "../iommu-priv.h"
 #include "../liveupdate/records.h"
 #include "iommu.h"
 #include "liveupdate.h"
@@ -25,7 +26,13 @@ static int restored_attach_dev(struct iommu_domain *domain, struct device *dev,
 			       struct iommu_domain *old)
 {
 	const struct iommu_device_ser *ser = iommu_incoming_device(dev);
+	struct iommu_domain *blocked;
 
+	/* A port in the group of such a device had no domain before. */
+	if (!ser && dev_is_pci(dev) && pci_is_bridge(to_pci_dev(dev))) {
+		blocked = dev_iommu_ops(dev)->blocked_domain;
+		return blocked->ops->attach_dev(blocked, dev, old);
+	}
 	if (!ser || ser->domain_id != to_dmar_domain(domain)->restored_id)
 		return -EINVAL;
 	return intel_ss_paging_domain_ops.attach_dev(domain, dev, old);

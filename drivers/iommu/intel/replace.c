@@ -19,7 +19,8 @@
  * 2. The new entry is made aside and compared with the live one. What cannot
  *    be switched is refused; until here nothing has changed for hardware, and
  *    what was acquired is given back in reverse.
- * 3. The entry is switched (entry_switch.c). Nothing can fail from here on.
+ * 3. The entry is switched (entry_switch.c), a first stage entry by way of an id
+ *    that only this device has. Nothing can fail from here on.
  * 4. Hardware may have cached the old entry and translations of either table,
  *    so the caches are invalidated from the entry down to the device.
  * 5. The old domain loses its tags and its id, in this order: until 4 is over,
@@ -39,7 +40,9 @@
 #include <linux/array_size.h>
 #include <linux/bitfield.h>
 #include <linux/bits.h>
+#include <linux/cleanup.h>
 #include <linux/cpufeature.h>
+#include <linux/idr.h>
 #include <linux/iommu.h>
 #include <linux/minmax.h>
 #include <linux/pci.h>
@@ -58,6 +61,7 @@ struct replacement {
 	struct dmar_domain *old;
 	u16 did;
 	u16 old_did;
+	u16 own_did;	/* first stage: nobody's but this device's, meanwhile */
 };
 
 /* An entry has the id of what is attached, unless somebody lost track. */
@@ -67,6 +71,36 @@ static int entry_is_foreign(struct replacement *r, u16 did)
 			    "domain %u is attached, domain %u is translating\n",
 			    r->old_did, did);
 	return -EBUSY;
+}
+
+/* One store, after which nothing that hardware knew of an id is used any more. */
+static void pasid_hop(struct replacement *r, struct pasid_entry *live,
+		      const struct pasid_entry *entry, u16 forget)
+{
+	while (pasid_entry_switch_step(live, entry))
+		;
+	__iommu_flush_cache(r->iommu, live, sizeof(*live));
+	qi_flush_pasid_cache(r->iommu, forget, QI_PC_PASID_SEL, IOMMU_NO_PASID);
+	qi_flush_piotlb_all(r->iommu, forget, IOMMU_NO_PASID);
+}
+
+/*
+ * First the id becomes one that no other device has, then the table, then the
+ * id of the new domain. So no translation of the one table is ever tagged with
+ * the other one's id, by which other devices would find it.
+ */
+static void pasid_switch_first_stage(struct replacement *r,
+				     struct pasid_entry *live,
+				     const struct pasid_entry *new)
+{
+	struct pasid_entry entry = *live;
+
+	pasid_set_domain_id(&entry, r->own_did);
+	pasid_hop(r, live, &entry, r->old_did);
+	entry = *new;
+	pasid_set_domain_id(&entry, r->own_did);
+	pasid_hop(r, live, &entry, r->own_did);
+	pasid_hop(r, live, new, r->own_did);
 }
 
 static int pasid_replace(struct replacement *r)
@@ -98,6 +132,10 @@ static int pasid_replace(struct replacement *r)
 	if (ret)
 		return ret;
 
+	if (intel_domain_is_fs_paging(r->domain)) {
+		pasid_switch_first_stage(r, live, &new);
+		return 0;
+	}
 	while (pasid_entry_switch_step(live, &new))
 		;
 	__iommu_flush_cache(r->iommu, live, sizeof(*live));
@@ -204,8 +242,8 @@ static int switch_domain(struct replacement *r)
 /*
  * The order and kind of invalidations after an entry which was present has
  * changed: spec 6.5.3.3, as for entries that are torn down. The new id is
- * invalidated too: first stage translations of the old table may bear it, and
- * in caching mode hardware may remember with it that there was none.
+ * invalidated too: in caching mode hardware may remember with it that there was
+ * no translation.
  */
 static void flush_replaced(struct replacement *r)
 {
@@ -232,40 +270,54 @@ static void flush_replaced(struct replacement *r)
 }
 
 /*
- * Translations of a first stage table may be tagged with the id of the other
- * domain for some time; what is unmapped has to be found under both.
+ * Translations of either first stage table may be tagged with the id that the
+ * device has in between; what is unmapped has to be found under it.
  */
-static int assign_crossed_tags(struct replacement *r)
+static int get_own_did(struct replacement *r)
 {
 	struct device *dev = r->info->dev;
-	int ret;
+	int did, ret;
 
 	if (!intel_domain_is_fs_paging(r->domain))
 		return 0;
 
-	ret = cache_tag_assign(r->domain, r->old_did, dev, IOMMU_NO_PASID,
+	scoped_guard(mutex, &r->iommu->did_lock)
+		did = ida_alloc_range(&r->iommu->domain_ida, IDA_START_DID,
+				      r->iommu->max_domain_id - 1, GFP_KERNEL);
+	if (did < 0)
+		return did;
+	r->own_did = did;
+
+	ret = cache_tag_assign(r->domain, did, dev, IOMMU_NO_PASID,
 			       CACHE_TAG_IOTLB);
 	if (ret)
-		return ret;
-	ret = cache_tag_assign(r->old, r->did, dev, IOMMU_NO_PASID,
+		goto err_free;
+	ret = cache_tag_assign(r->old, did, dev, IOMMU_NO_PASID,
 			       CACHE_TAG_IOTLB);
 	if (ret)
-		cache_tag_unassign(r->domain, r->old_did, dev, IOMMU_NO_PASID,
-				   CACHE_TAG_IOTLB);
+		goto err_unassign;
+	return 0;
+
+err_unassign:
+	cache_tag_unassign(r->domain, did, dev, IOMMU_NO_PASID,
+			   CACHE_TAG_IOTLB);
+err_free:
+	ida_free(&r->iommu->domain_ida, did);
 	return ret;
 }
 
-static void unassign_crossed_tags(struct replacement *r)
+static void put_own_did(struct replacement *r)
 {
 	struct device *dev = r->info->dev;
 
-	if (!intel_domain_is_fs_paging(r->domain))
+	if (!r->own_did)
 		return;
 
-	cache_tag_unassign(r->old, r->did, dev, IOMMU_NO_PASID,
+	cache_tag_unassign(r->old, r->own_did, dev, IOMMU_NO_PASID,
 			   CACHE_TAG_IOTLB);
-	cache_tag_unassign(r->domain, r->old_did, dev, IOMMU_NO_PASID,
+	cache_tag_unassign(r->domain, r->own_did, dev, IOMMU_NO_PASID,
 			   CACHE_TAG_IOTLB);
+	ida_free(&r->iommu->domain_ida, r->own_did);
 }
 
 /* Whether somebody manages the domain's mappings while devices run. */
@@ -346,24 +398,24 @@ int intel_iommu_replace(struct iommu_domain *domain, struct device *dev,
 	if (ret)
 		goto err_detach_iommu;
 
-	ret = assign_crossed_tags(&r);
+	ret = get_own_did(&r);
 	if (ret)
 		goto err_unassign_tags;
 
 	ret = switch_domain(&r);
 	if (ret)
-		goto err_unassign_crossed_tags;
+		goto err_put_own_did;
 
 	info->domain = r.domain;
 	flush_replaced(&r);
 
-	unassign_crossed_tags(&r);
+	put_own_did(&r);
 	cache_tag_unassign_domain(r.old, dev, IOMMU_NO_PASID);
 	domain_detach_iommu(r.old, r.iommu);
 	return 0;
 
-err_unassign_crossed_tags:
-	unassign_crossed_tags(&r);
+err_put_own_did:
+	put_own_did(&r);
 err_unassign_tags:
 	cache_tag_unassign_domain(r.domain, dev, IOMMU_NO_PASID);
 err_detach_iommu:

@@ -163,7 +163,8 @@ static void finish(struct liveupdate_file_op_args *args)
 	if (args->retrieve_status > 0)
 		iommufd_restored_finish(ctx_of(args->file));
 
-	if (!incoming && !args->retrieve_status) {
+	/* Nobody has asked, or there was no memory to look. */
+	if (!incoming) {
 		incoming = iommufd_incoming_open(args->serialized_data);
 		if (IS_ERR(incoming)) {
 			pr_warn("what the previous kernel left stays reserved: %pe\n",
@@ -172,8 +173,7 @@ static void finish(struct liveupdate_file_op_args *args)
 		}
 		iommufd_incoming_load(incoming);
 	}
-	if (incoming)
-		iommufd_incoming_free(incoming);
+	iommufd_incoming_free(incoming);
 }
 
 static const struct liveupdate_file_ops iommufd_liveupdate_ops = {

@@ -182,9 +182,11 @@ static bool maps_page(struct iopt_area *area, struct iommu_domain *domain,
 }
 
 /*
- * Compare one folio of the file that begins at or before @index. Both ends are
- * enough: the pages between them were pinned together with them, and a folio
- * whose pages are pinned is at most split.
+ * Compare one folio of the file that begins at or before @index, page by page.
+ * Pages of an area were not necessarily pinned together: iommufd takes those
+ * that an access or a domain of another area has pinned before from there, and
+ * the file may have lost them since. So a page in the middle can be an old one
+ * though those at both ends are not.
  */
 static int verify_folio(struct iopt_area *area, struct iommu_domain *domain,
 			unsigned long index, unsigned long *next)
@@ -193,7 +195,7 @@ static int verify_folio(struct iopt_area *area, struct iommu_domain *domain,
 	pgoff_t base = pages->start / PAGE_SIZE;
 	struct folio *folio;
 	unsigned long last;
-	bool same;
+	bool same = true;
 
 	folio = filemap_get_folio(pages->file->f_mapping, base + index);
 	if (IS_ERR(folio))
@@ -201,10 +203,9 @@ static int verify_folio(struct iopt_area *area, struct iommu_domain *domain,
 
 	*next = folio_next_index(folio) - base;
 	last = min(*next - 1, iopt_area_last_index(area));
-	same = maps_page(area, domain, index,
-			 folio_file_page(folio, base + index)) &&
-	       maps_page(area, domain, last,
-			 folio_file_page(folio, base + last));
+	for (; same && index <= last; index++)
+		same = maps_page(area, domain, index,
+				 folio_file_page(folio, base + index));
 	folio_put(folio);
 	return same ? 0 : -EINVAL;
 }
@@ -215,7 +216,7 @@ static int verify_folio(struct iopt_area *area, struct iommu_domain *domain,
  *        iommufd_record_areas() was successful
  * @domain: The domain
  *
- * Context: May sleep. Time in proportion to the number of folios.
+ * Context: May sleep. Time in proportion to the number of pages.
  *
  * Return: 0, or -EINVAL if a page that is mapped is not the one in the file.
  */

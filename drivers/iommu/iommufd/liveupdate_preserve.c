@@ -289,7 +289,7 @@ static void unpreserve_hwpts(struct iommufd_ctx *ictx)
  * @data: Set to what the next kernel gets
  *
  * Context: May sleep. In .preserve() of a file of @session. Time in proportion
- * to the number of folios that are mapped, and of page tables.
+ * to the number of pages that are mapped, and of page tables.
  *
  * Return: 0. Or -EBUSY if it is preserved already, or came from the previous
  * kernel in a session that is not finished, -EINVAL if no HWPT is marked or one

@@ -14,6 +14,7 @@
 #include <linux/slab.h>
 #include <uapi/linux/iommufd.h>
 
+#include "io_pagetable.h"
 #include "liveupdate_restore.h"
 
 static u32 alloc_flags(const struct iommufd_hwpt_ser *ser)
@@ -196,6 +197,30 @@ static bool same_translation(const struct iommufd_area_ser *area,
 	}
 }
 
+/*
+ * What a domain allows cannot be asked for, so go by what it was filled from.
+ * That the whole area is mapped is for same_translation() to say.
+ */
+static bool allows_as_much(const struct iommufd_area_ser *ser,
+			   struct io_pagetable *iopt)
+{
+	unsigned long last = ser->iova + ser->length - 1;
+	struct iopt_area *area;
+	int needed = 0;
+
+	if (ser->prot & IOMMUFD_AREA_SER_READ)
+		needed |= IOMMU_READ;
+	if (ser->prot & IOMMUFD_AREA_SER_WRITE)
+		needed |= IOMMU_WRITE;
+
+	guard(rwsem_read)(&iopt->iova_rwsem);
+	for (area = iopt_area_iter_first(iopt, ser->iova, last); area;
+	     area = iopt_area_iter_next(area, ser->iova, last))
+		if ((area->iommu_prot & needed) != needed)
+			return false;
+	return true;
+}
+
 /**
  * iommufd_restored_check_replace() - May this HWPT be replaced by that one?
  * @old: HWPT that a device is attached to, of whichever kernel
@@ -207,11 +232,12 @@ static bool same_translation(const struct iommufd_area_ser *area,
  * Context: May sleep. Under iommufd_group.lock. Time in proportion to the number
  * of pages, if userspace wants to be sure.
  *
- * Return: 0, or -EINVAL if it does and @new is not the same.
+ * Return: 0, or -EINVAL if it does and @new is not the same or allows less.
  */
 int iommufd_restored_check_replace(struct iommufd_hw_pagetable *old,
 				   struct iommufd_hw_pagetable *new)
 {
+	const struct iommufd_area_ser *area;
 	struct iommufd_restored *restored;
 	u64 i;
 
@@ -223,9 +249,11 @@ int iommufd_restored_check_replace(struct iommufd_hw_pagetable *old,
 	if (!hwpt_is_paging(new))
 		return -EINVAL;
 
-	for (i = 0; i < restored->nr_areas; i++)
-		if (!same_translation(&restored->areas[i], old->domain,
-				      new->domain))
+	for (i = 0; i < restored->nr_areas; i++) {
+		area = &restored->areas[i];
+		if (!same_translation(area, old->domain, new->domain) ||
+		    !allows_as_much(area, &to_hwpt_paging(new)->ioas->iopt))
 			return -EINVAL;
+	}
 	return 0;
 }

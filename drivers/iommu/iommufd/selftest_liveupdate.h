@@ -60,6 +60,7 @@ to_mock_domain(struct iommu_domain *domain)
  * @dead: It belongs to a kernel that has left
  * @refuse: The driver cannot preserve it
  * @no_name: The driver cannot tell what both kernels call it
+ * @late: The driver does not want it yet
  */
 struct mock_lu_device {
 	struct list_head elm;
@@ -72,6 +73,7 @@ struct mock_lu_device {
 	bool dead;
 	bool refuse;
 	bool no_name;
+	bool late;
 };
 
 /**
@@ -121,6 +123,7 @@ void mock_lu_domain_del(struct mock_iommu_domain *mock);
 void mock_lu_attach(struct iommu_domain *domain, struct device *dev,
 		    struct iommu_domain *old);
 void mock_lu_release_device(struct device *dev);
+bool mock_lu_is_late(struct device *dev);
 struct iommu_group *mock_lu_device_group(struct device *dev);
 
 /* selftest_liveupdate_hw.c and selftest_liveupdate_ops.c, for the test */
@@ -129,6 +132,7 @@ int mock_lu_entry(struct iommu_test_cmd *cmd);
 void mock_lu_state(struct iommu_test_cmd *cmd);
 void mock_lu_unpreserve_devices(struct iommu_domain *domain);
 int mock_lu_adopt(struct iommu_device *iommu, bool fail);
+void mock_lu_set_unit(struct iommu_device *iommu);
 
 /* selftest_liveupdate.c: the commands of the test */
 int iommufd_test_liveupdate(struct iommufd_ucmd *ucmd);
@@ -172,6 +176,11 @@ static inline void mock_lu_attach(struct iommu_domain *domain,
 
 static inline void mock_lu_release_device(struct device *dev)
 {
+}
+
+static inline bool mock_lu_is_late(struct device *dev)
+{
+	return false;
 }
 
 static inline struct iommu_group *mock_lu_device_group(struct device *dev)

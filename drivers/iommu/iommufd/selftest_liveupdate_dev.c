@@ -17,6 +17,9 @@
 /* Somebody who is not the test */
 static char mock_lu_stranger;
 
+/* A unit that is never registered */
+static struct iommu_device mock_lu_late_unit;
+
 static struct mock_lu_device *mock_lu_identity(struct iommu_test_cmd *cmd,
 					       struct iommu_group *group)
 {
@@ -35,6 +38,7 @@ static struct mock_lu_device *mock_lu_identity(struct iommu_test_cmd *cmd,
 	identity->group = group;
 	identity->refuse = cmd->liveupdate.flags & IOMMU_TEST_LU_REFUSE;
 	identity->no_name = cmd->liveupdate.flags & IOMMU_TEST_LU_NO_NAME;
+	identity->late = cmd->liveupdate.flags & IOMMU_TEST_LU_LATE;
 	return identity;
 }
 
@@ -67,8 +71,12 @@ int mock_lu_device_create(struct iommufd_ucmd *ucmd)
 		rc = PTR_ERR(identity);
 		goto out_abort;
 	}
+	if (identity->late)
+		mock_lu_set_unit(&mock_lu_late_unit);
 	lu->dev = iommufd_mock_device_create(identity,
 					     &cmd->liveupdate.out_value);
+	if (cmd->liveupdate.flags & IOMMU_TEST_LU_LATE)
+		mock_lu_set_unit(iommufd_mock_iommu());
 	if (IS_ERR(lu->dev)) {
 		rc = PTR_ERR(lu->dev);
 		goto out_abort;

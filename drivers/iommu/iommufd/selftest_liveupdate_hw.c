@@ -132,6 +132,16 @@ void mock_lu_domain_del(struct mock_iommu_domain *mock)
 		     "mock: domain freed while requester id %#x uses it\n", i);
 }
 
+/* The driver's answer when it is asked about the device */
+bool mock_lu_is_late(struct device *dev)
+{
+	struct mock_lu_device *lu;
+
+	guard(spinlock)(&mock_lu_hw.lock);
+	lu = mock_lu_find(dev);
+	return lu && lu->late;
+}
+
 struct iommu_group *mock_lu_device_group(struct device *dev)
 {
 	struct mock_lu_device *lu;

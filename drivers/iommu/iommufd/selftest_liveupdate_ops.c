@@ -312,6 +312,15 @@ static u32 mock_lu_nr_inherited(void)
 	return nr;
 }
 
+/* Let a unit have been adopted that need not be registered. */
+void mock_lu_set_unit(struct iommu_device *iommu)
+{
+	const struct iommu_hw_ser *unit;
+
+	if (!iommu_incoming_unit(IOMMU_SER_TYPE_MOCK, MOCK_LU_KEY, &unit))
+		iommu_incoming_unit_adopted(unit, iommu);
+}
+
 /* The driver of the kernel that comes finds its unit running. */
 int mock_lu_adopt(struct iommu_device *iommu, bool fail)
 {

@@ -37,6 +37,7 @@
  * struct test_device - A device and its file
  * @lock: Protects @attached and @has_pasid
  * @dev: The device
+ * @remove: How the device is removed
  * @idev: The device as iommufd knows it
  * @attached: It is attached to something
  * @has_pasid: Its PASID is attached to something
@@ -45,6 +46,7 @@
 struct test_device {
 	struct mutex lock; /* See above */
 	struct device *dev;
+	void (*remove)(struct device *dev);
 	struct iommufd_device *idev;
 	bool attached;
 	bool has_pasid;
@@ -120,18 +122,22 @@ static long test_device_ioctl(struct file *file, unsigned int cmd,
 	}
 }
 
-static int test_device_release(struct inode *inode, struct file *file)
+static void test_device_destroy(struct test_device *test)
 {
-	struct test_device *test = file->private_data;
 	struct iommufd_ctx *ictx = iommufd_device_to_ictx(test->idev);
 
 	test_device_detach_pasid(test);
 	test_device_detach(test);
 	iommufd_device_unbind(test->idev);
-	device_unregister(test->dev);
+	test->remove(test->dev);
 	iommufd_ctx_put(ictx);
 	mutex_destroy(&test->lock);
 	kfree(test);
+}
+
+static int test_device_release(struct inode *inode, struct file *file)
+{
+	test_device_destroy(file->private_data);
 	return 0;
 }
 
@@ -141,60 +147,117 @@ static const struct file_operations test_device_fops = {
 	.unlocked_ioctl = test_device_ioctl,
 };
 
-static struct test_device *test_device_create(struct iommufd_ucmd *ucmd,
-					      u32 rid, u32 *id)
+static struct device *create_mock_in(u32 rid, struct iommu_group *group)
 {
 	struct mock_lu_device *identity;
-	struct test_device *test;
+	struct device *dev;
 	u32 number;
+
+	if (rid >= IOMMU_TEST_LU_NR_RIDS)
+		return ERR_PTR(-EINVAL);
+
+	identity = kzalloc_obj(*identity);
+	if (!identity)
+		return ERR_PTR(-ENOMEM);
+	identity->bdf = rid;
+	identity->device = TEST_DEVICE_ID;
+	identity->group = group;
+
+	/* Takes the identity, whatever comes of it */
+	dev = iommufd_mock_device_create(identity, &number);
+	if (IS_ERR(dev) || device_iommu_mapped(dev))
+		return dev;
+
+	/* The bus does not tell why its notifier did not like the device. */
+	device_unregister(dev);
+	return ERR_PTR(-ENODEV);
+}
+
+/* In the group of device @id, if there is one */
+static struct device *create_mock(struct iommufd_ucmd *ucmd, u32 rid, u32 id)
+{
+	struct iommufd_device *other;
+	struct device *dev;
+
+	if (!id)
+		return create_mock_in(rid, NULL);
+
+	other = iommufd_get_device(ucmd, id);
+	if (IS_ERR(other))
+		return ERR_CAST(other);
+	dev = create_mock_in(rid, other->igroup->group);
+	iommufd_put_object(ucmd->ictx, &other->obj);
+	return dev;
+}
+
+static void free_noiommu(struct device *dev)
+{
+	kfree(dev);
+}
+
+/* Of no bus, so that no IOMMU driver ever sees it */
+static struct device *create_noiommu(void)
+{
+	struct device *dev;
+
+	if (!IS_ENABLED(CONFIG_IOMMUFD_NOIOMMU))
+		return ERR_PTR(-EOPNOTSUPP);
+
+	dev = kzalloc_obj(*dev);
+	if (!dev)
+		return ERR_PTR(-ENOMEM);
+	dev->release = free_noiommu;
+	device_initialize(dev);
+	return dev;
+}
+
+/* Takes @dev, whatever comes of it */
+static struct test_device *test_device_create(struct iommufd_ucmd *ucmd,
+					      struct device *dev,
+					      void (*remove)(struct device *dev),
+					      u32 *id)
+{
+	struct test_device *test;
 	int rc;
 
 	test = kzalloc_obj(*test);
-	identity = kzalloc_obj(*identity);
-	if (!test || !identity) {
+	if (!test) {
 		rc = -ENOMEM;
-		goto err_identity;
+		goto err_remove;
 	}
 	mutex_init(&test->lock);
-	identity->bdf = rid;
-	identity->device = TEST_DEVICE_ID;
+	test->dev = dev;
+	test->remove = remove;
 
-	/* Takes the identity, whatever comes of it */
-	test->dev = iommufd_mock_device_create(identity, &number);
-	if (IS_ERR(test->dev)) {
-		rc = PTR_ERR(test->dev);
-		goto err_free;
-	}
-
-	test->idev = iommufd_device_bind(ucmd->ictx, test->dev, id);
+	test->idev = iommufd_device_bind(ucmd->ictx, dev, id);
 	if (IS_ERR(test->idev)) {
 		rc = PTR_ERR(test->idev);
-		goto err_unregister;
+		goto err_free;
 	}
+	/* iommufd itself does not do that for mock devices. */
+	iommufd_ctx_get(ucmd->ictx);
 	test->attached = iommufd_device_is_restored(test->idev);
 	return test;
 
-err_unregister:
-	device_unregister(test->dev);
-	goto err_free;
-err_identity:
-	kfree(identity);
 err_free:
+	mutex_destroy(&test->lock);
 	kfree(test);
+err_remove:
+	remove(dev);
 	return ERR_PTR(rc);
 }
 
-static int session_device(struct iommufd_ucmd *ucmd)
+static int session_device(struct iommufd_ucmd *ucmd, struct device *dev,
+			  void (*remove)(struct device *dev))
 {
 	struct iommu_test_cmd *cmd = ucmd->cmd;
 	struct test_device *test;
 	int rc;
 
-	if (cmd->session.value >= IOMMU_TEST_LU_NR_RIDS)
-		return -EINVAL;
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
 
-	test = test_device_create(ucmd, cmd->session.value,
-				  &cmd->session.out_id);
+	test = test_device_create(ucmd, dev, remove, &cmd->session.out_id);
 	if (IS_ERR(test))
 		return PTR_ERR(test);
 
@@ -203,14 +266,9 @@ static int session_device(struct iommufd_ucmd *ucmd)
 					       O_RDWR | O_CLOEXEC);
 	if (cmd->session.out_fd < 0) {
 		rc = cmd->session.out_fd;
-		test_device_detach(test);
-		iommufd_device_unbind(test->idev);
-		device_unregister(test->dev);
-		kfree(test);
+		test_device_destroy(test);
 		return rc;
 	}
-	/* iommufd itself does not do that for mock devices. */
-	iommufd_ctx_get(ucmd->ictx);
 	return iommufd_ucmd_respond(ucmd, sizeof(*cmd));
 }
 
@@ -305,6 +363,35 @@ static int session_immutable(struct iommufd_ucmd *ucmd)
 	return rc;
 }
 
+/*
+ * What installing the page of an MSI controller would leave, on a machine that
+ * has no such controller
+ */
+static int session_sw_msi(struct iommufd_ucmd *ucmd)
+{
+	struct iommu_test_cmd *cmd = ucmd->cmd;
+	struct iommufd_hwpt_paging *hwpt_paging;
+	struct iommufd_device *idev;
+
+	idev = iommufd_get_device(ucmd, cmd->id);
+	if (!IS_ERR(idev)) {
+		scoped_guard(mutex, &idev->igroup->lock)
+			idev->igroup->sw_msi_start = cmd->session.value ?
+				cmd->session.iova : PHYS_ADDR_MAX;
+		iommufd_put_object(ucmd->ictx, &idev->obj);
+		return 0;
+	}
+
+	hwpt_paging = iommufd_get_hwpt_paging(ucmd, cmd->id);
+	if (IS_ERR(hwpt_paging))
+		return PTR_ERR(hwpt_paging);
+	scoped_guard(mutex, &ucmd->ictx->sw_msi_lock)
+		__assign_bit(0, hwpt_paging->present_sw_msi.bitmap,
+			     cmd->session.value);
+	iommufd_put_object(ucmd->ictx, &hwpt_paging->common.obj);
+	return 0;
+}
+
 /* One allocation, with the records behind it. See iommufd_incoming_load() */
 struct test_incoming {
 	struct iommufd_incoming incoming;
@@ -335,6 +422,7 @@ static int session_retrieve(struct iommufd_ucmd *ucmd)
 	test->area = (struct iommufd_area_ser){
 		.iova = cmd->session.iova,
 		.length = cmd->session.length,
+		.prot = IOMMUFD_AREA_SER_PROT,
 	};
 	test->incoming.hwpts = &test->hwpt;
 	test->incoming.areas = &test->area;
@@ -398,7 +486,13 @@ static int iommufd_test_session(struct iommufd_ucmd *ucmd)
 	case IOMMU_TEST_SESSION_IMMUTABLE_IN_MAP:
 		return session_immutable(ucmd);
 	case IOMMU_TEST_SESSION_DEVICE:
-		return session_device(ucmd);
+		return session_device(ucmd, create_mock(ucmd, cmd->session.value,
+						  cmd->id),
+				      device_unregister);
+	case IOMMU_TEST_SESSION_NOIOMMU:
+		return session_device(ucmd, create_noiommu(), put_device);
+	case IOMMU_TEST_SESSION_SW_MSI:
+		return session_sw_msi(ucmd);
 	case IOMMU_TEST_SESSION_RETRIEVE:
 		return session_retrieve(ucmd);
 	case IOMMU_TEST_SESSION_FINISH:

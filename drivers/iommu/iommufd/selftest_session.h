@@ -18,8 +18,18 @@ enum {
 	IOMMU_TEST_SESSION_MUTABLE,
 	/* Make an IOAS immutable in the middle of a map, for which this waits */
 	IOMMU_TEST_SESSION_IMMUTABLE_IN_MAP,
-	/* Make a device that has requester id @value, and a file of it */
+	/*
+	 * Make a device that has requester id @value, and a file of it. It is
+	 * in the group of device @id, or if that is 0 in one of its own.
+	 */
 	IOMMU_TEST_SESSION_DEVICE,
+	/* The same for a device that has no IOMMU */
+	IOMMU_TEST_SESSION_NOIOMMU,
+	/*
+	 * Let device @id need pages of an MSI controller from @iova on, or HWPT
+	 * @id have one; with @value 0 not any more
+	 */
+	IOMMU_TEST_SESSION_SW_MSI,
 	/* Do what retrieving does, for domain @value, @nr areas and flags */
 	IOMMU_TEST_SESSION_RETRIEVE,
 	/* Do what finishing does */

@@ -13,6 +13,7 @@ struct iommu_group;
 struct iommu_incoming;
 struct iommu_preserved_device;
 struct iommu_restored_device;
+struct notifier_block;
 
 #ifdef CONFIG_IOMMU_LIVEUPDATE
 
@@ -42,11 +43,13 @@ iommu_liveupdate_ops_of(const struct iommu_ops *ops);
 int iommu_liveupdate_identify(struct device *dev,
 			      const struct iommu_liveupdate_ops *ops,
 			      struct iommu_device_ser *ser);
+bool iommu_liveupdate_alone(struct iommu_group *group, struct device *dev);
 
 /* outgoing*.c: the kernel that leaves */
 int iommu_outgoing_create(u64 *phys);
 void iommu_outgoing_destroy(void);
 void iommu_outgoing_forget(void);
+bool iommu_outgoing_exists(void);
 struct iommu_preserved_device *
 iommu_group_preserved(struct iommu_group *group);
 void iommu_group_unpreserve(struct iommu_group *group);
@@ -57,6 +60,10 @@ void iommu_incoming_finish(void);
 bool iommu_incoming_unfinished(void);
 struct iommu_restored_device *
 iommu_group_restored(struct iommu_group *group);
+
+/* suspend.c */
+int iommu_liveupdate_suspend(struct notifier_block *nb, unsigned long event,
+			     void *data);
 
 #else /* CONFIG_IOMMU_LIVEUPDATE */
 

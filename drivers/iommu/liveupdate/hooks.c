@@ -141,10 +141,15 @@ EXPORT_SYMBOL_NS_GPL(iommu_liveupdate_reset, "IOMMUFD_INTERNAL");
  */
 void iommu_liveupdate_leave(struct iommu_group *group, struct device *dev)
 {
-	if (iommu_group_preserved(group)) {
+	struct dev_iommu *iommu = dev->iommu;
+
+	if (!iommu)
+		return;
+
+	if (iommu->preserved) {
 		dev_warn(dev, "unplugged, the next kernel will not get it\n");
 		iommu_group_unpreserve(group);
 	}
-	if (iommu_group_restored(group))
-		iommu_restored_device_unplug(group, dev);
+	if (iommu->restored && iommu->restored->domain)
+		iommu_restored_device_unplug(group, iommu->restored);
 }

@@ -9,6 +9,20 @@
 #include "../iommu-priv.h"
 #include "core.h"
 
+/* A bridge to PCI or PCI-X is none: it sends in the name of what is below. */
+static bool is_port(struct device *dev)
+{
+	int type;
+
+	if (!dev_is_pci(dev) || !pci_is_pcie(to_pci_dev(dev)) ||
+	    !pci_is_bridge(to_pci_dev(dev)))
+		return false;
+	type = pci_pcie_type(to_pci_dev(dev));
+	return type == PCI_EXP_TYPE_ROOT_PORT ||
+	       type == PCI_EXP_TYPE_UPSTREAM ||
+	       type == PCI_EXP_TYPE_DOWNSTREAM;
+}
+
 /*
  * Live update operations of a driver, or NULL if it has none. One that has
  * some but not all could not undo what it did: it is treated as if it had none.
@@ -28,6 +42,31 @@ iommu_liveupdate_ops_of(const struct iommu_ops *ops)
 			 !ops->blocked_domain))
 		return NULL;
 	return lu;
+}
+
+/**
+ * iommu_liveupdate_alone() - Whether no other device of a group does DMA
+ * @group: The group
+ * @dev: A member
+ *
+ * A port of a switch without ACS shares the group of what is below it. All
+ * that it sends by itself are interrupts, which need no page table: it does
+ * without one until the group has a domain of the next kernel.
+ *
+ * Context: Under the group's mutex.
+ *
+ * Return: true if all other members are ports.
+ */
+bool iommu_liveupdate_alone(struct iommu_group *group, struct device *dev)
+{
+	struct group_device *gdev;
+
+	lockdep_assert_held(&group->mutex);
+	for_each_group_device(group, gdev) {
+		if (gdev->dev != dev && !is_port(gdev->dev))
+			return false;
+	}
+	return true;
 }
 
 static int add_alias(struct pci_dev *pdev, u16 alias, void *data)

@@ -116,7 +116,7 @@ void iommu_restored_device_fail(struct iommu_restored_device *restored, int err,
 void iommu_restored_device_join(struct device *dev);
 void iommu_restored_device_left(struct iommu_restored_device *restored);
 void iommu_restored_device_unplug(struct iommu_group *group,
-				  struct device *dev);
+				  struct iommu_restored_device *restored);
 
 /* incoming_domain.c */
 struct iommu_restored_domain *

@@ -64,7 +64,7 @@ void iommu_restored_device_block(struct iommu_restored_device *restored)
 	iommu = iommu_incoming_unit_of(&restored->ser);
 	if (IS_ERR(iommu))
 		return;
-	ops = iommu_liveupdate_ops_of(iommu->ops);
+	ops = iommu->ops ? iommu_liveupdate_ops_of(iommu->ops) : NULL;
 	if (!WARN_ON(!ops))
 		ops->block(iommu, &restored->ser);
 }
@@ -106,12 +106,21 @@ static void found_device(struct device *dev,
 			 const struct iommu_device_ser *identity)
 {
 	struct iommu_restored_device *restored;
+	struct iommu_device *iommu;
 
 	guard(mutex)(&iommu_incoming_lock);
 	restored = find_device(identity);
 	/* One that was there before, and comes back, is a new device. */
 	if (!restored || restored->dev ||
 	    restored->state == IOMMU_RESTORED_DONE)
+		return;
+
+	/*
+	 * Each unit that is registered has all devices probed. The driver does
+	 * not want those of units that are still to come: another will ask.
+	 */
+	iommu = iommu_incoming_unit_of(&restored->ser);
+	if (!IS_ERR(iommu) && !iommu->ops)
 		return;
 
 	kref_get(&restored->kref);
@@ -169,6 +178,22 @@ static void fail_found(struct device *dev, int err, const char *why)
 	if (restored->state == IOMMU_RESTORED_FOUND)
 		iommu_restored_device_fail(restored, err, why);
 }
+
+/**
+ * iommu_incoming_device_failed() - The driver cannot take over a device
+ * @dev: The device, which is being probed
+ * @err: Why. Whoever claims the device gets it, until all files are finished
+ *
+ * The device is stopped and its translation is blocked. From here on the driver
+ * treats it as one that did not come over.
+ *
+ * Context: May sleep.
+ */
+void iommu_incoming_device_failed(struct device *dev, int err)
+{
+	fail_found(dev, err, "what it came with cannot be used");
+}
+EXPORT_SYMBOL_NS_GPL(iommu_incoming_device_failed, "IOMMUFD_INTERNAL");
 
 /**
  * iommu_restored_device_join() - A device is about to get its group's domain
@@ -246,7 +271,7 @@ EXPORT_SYMBOL_NS_GPL(iommu_incoming_device, "IOMMUFD_INTERNAL");
  *                          came from the previous kernel
  * @group: The group
  *
- * Such a device is alone in its group.
+ * There is one at most, see iommu_liveupdate_alone().
  *
  * Context: Under the group's mutex.
  *
@@ -258,10 +283,12 @@ struct iommu_restored_device *iommu_group_restored(struct iommu_group *group)
 	struct group_device *gdev;
 
 	lockdep_assert_held(&group->mutex);
-	gdev = list_first_entry_or_null(&group->devices, struct group_device,
-					list);
-	restored = gdev && gdev->dev->iommu ? gdev->dev->iommu->restored : NULL;
-	return restored && restored->domain ? restored : NULL;
+	for_each_group_device(group, gdev) {
+		restored = gdev->dev->iommu ? gdev->dev->iommu->restored : NULL;
+		if (restored && restored->domain)
+			return restored;
+	}
+	return NULL;
 }
 
 static int attach_restored(struct iommu_group *group,
@@ -275,7 +302,7 @@ static int attach_restored(struct iommu_group *group,
 	int err;
 
 	*why = "not alone in its group";
-	if (!list_is_singular(&group->devices))
+	if (!iommu_liveupdate_alone(group, dev))
 		return -EBUSY;
 
 	*why = "its IOMMU is not the one that was recorded";
@@ -367,29 +394,49 @@ void iommu_restored_device_left(struct iommu_restored_device *restored)
 	iommu_restored_domain_unref(domain);
 }
 
+/* What else is in the group, which was never attached, gets its domain. */
+static void attach_others(struct iommu_group *group, struct device *dev)
+{
+	struct iommu_domain *domain = group->domain;
+	struct group_device *gdev;
+	int err;
+
+	for_each_group_device(group, gdev) {
+		if (gdev->dev == dev)
+			continue;
+		err = domain->ops->attach_dev(domain, gdev->dev, NULL);
+		if (err)
+			dev_warn(gdev->dev, "live update: no domain (%pe)\n",
+				 ERR_PTR(err));
+	}
+}
+
 /**
  * iommu_restored_device_unplug() - A device leaves with its restored domain
  * @group: Its group
- * @dev: The device
+ * @restored: The device
  *
- * The domain is taken off, so that the core finds the group as it expects one
- * that nobody owns.
+ * The device is stopped. Its domain is taken off, so that the core finds the
+ * group as it expects one that nobody owns.
  *
  * Context: May sleep. Under the group's mutex.
  */
 void iommu_restored_device_unplug(struct iommu_group *group,
-				  struct device *dev)
+				  struct iommu_restored_device *restored)
 {
+	struct device *dev = restored->dev;
 	struct iommu_domain *blocked = dev_iommu_ops(dev)->blocked_domain;
-	struct iommu_restored_device *restored = iommu_group_restored(group);
 
 	lockdep_assert_held(&group->mutex);
 	if (group->owner != &iommu_liveupdate_owner)
 		return;
 
+	/* It may still be there, and be found again as an ordinary device. */
+	iommu_restored_device_stop(dev);
 	WARN_ON(blocked->ops->attach_dev(blocked, dev, group->domain));
 	group->domain = group->default_domain;
 	group->owner = NULL;
 	group->owner_cnt = 0;
+	attach_others(group, dev);
 	iommu_restored_device_left(restored);
 }

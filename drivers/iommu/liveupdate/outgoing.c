@@ -101,6 +101,19 @@ void iommu_outgoing_destroy(void)
 	kfree(out);
 }
 
+/**
+ * iommu_outgoing_exists() - Is anything left to the next kernel?
+ *
+ * Context: May sleep.
+ *
+ * Return: true from iommu_outgoing_create() to iommu_outgoing_destroy().
+ */
+bool iommu_outgoing_exists(void)
+{
+	guard(mutex)(&iommu_outgoing_lock);
+	return iommu_outgoing;
+}
+
 static void forget_domain(struct iommu_preserved_domain *preserved)
 {
 	WRITE_ONCE(preserved->domain->preserved, NULL);

@@ -21,7 +21,7 @@
  * iommu_group_preserved() - Device of a group that the next kernel will get
  * @group: The group
  *
- * Such a device is alone in its group.
+ * There is one at most, see iommu_liveupdate_alone().
  *
  * Context: Under the group's mutex.
  *
@@ -33,9 +33,11 @@ iommu_group_preserved(struct iommu_group *group)
 	struct group_device *gdev;
 
 	lockdep_assert_held(&group->mutex);
-	gdev = list_first_entry_or_null(&group->devices, struct group_device,
-					list);
-	return gdev && gdev->dev->iommu ? gdev->dev->iommu->preserved : NULL;
+	for_each_group_device(group, gdev) {
+		if (gdev->dev->iommu && gdev->dev->iommu->preserved)
+			return gdev->dev->iommu->preserved;
+	}
+	return NULL;
 }
 
 static bool has_pasid_attachments(struct iommu_group *group)
@@ -46,22 +48,27 @@ static bool has_pasid_attachments(struct iommu_group *group)
 			     XA_PRESENT);
 }
 
-/* Is the device, alone in its group, attached to the domain by an owner? */
+/* Is the device attached by an owner, and does nobody share its domain? */
 static int check_group(struct iommu_group *group, struct device *dev,
 		       struct iommu_domain *domain)
 {
 	struct group_device *gdev;
+	bool found = false;
 
 	lockdep_assert_held(&group->mutex);
 	if (iommu_group_preserved(group) || iommu_group_restored(group))
 		return -EBUSY;
-	if (!list_is_singular(&group->devices))
+	if (!iommu_liveupdate_alone(group, dev))
 		return -EOPNOTSUPP;
 
-	gdev = list_first_entry(&group->devices, struct group_device, list);
-	if (gdev->dev != dev)
+	for_each_group_device(group, gdev) {
+		found |= gdev->dev == dev;
+		if (gdev->blocked || gdev->reset_depth)
+			return -EBUSY;
+	}
+	if (!found)
 		return -ENODEV;
-	if (gdev->blocked || gdev->reset_depth || group->recovery_cnt)
+	if (group->recovery_cnt)
 		return -EBUSY;
 	if (!group->owner)
 		return -EPERM;
@@ -174,9 +181,10 @@ static int preserve_device(struct iommu_outgoing *out,
  * not preserved, -EBUSY if the device is preserved already, is in a reset, or
  * was left by the previous kernel and still has the domain that came with it,
  * -EPERM if nobody owns the group's DMA, -EINVAL if another domain is attached,
- * -EOPNOTSUPP if the group has more devices, if PASIDs are attached, if there
- * is no name for the device or if its driver cannot preserve it, or the error
- * of the driver or the records. On error nothing is changed.
+ * -EOPNOTSUPP if the group has more devices than ports above this one, if
+ * PASIDs are attached, if there is no name for the device or if its driver
+ * cannot preserve it, or the error of the driver or the records. On error
+ * nothing is changed.
  */
 int iommu_preserve_device(struct iommu_domain *domain, struct device *dev,
 			  u32 *device_id)

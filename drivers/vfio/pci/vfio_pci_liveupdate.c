@@ -13,8 +13,7 @@
  * one. It is never reset. If it is not attached, it has no DMA that could go on.
  * It is quiesced, and is reset when the next kernel's user binds it.
  *
- * Preserved Properties
- * ====================
+ * **Preserved Properties**
  *
  * Place
  *   Segment, bus, device and function, and what PCI keeps with them.
@@ -26,8 +25,7 @@
  *   Until the session is finished, nobody but who retrieves the file can open
  *   the device.
  *
- * Non-Preserved Properties
- * ========================
+ * **Non-Preserved Properties**
  *
  * Interrupts
  *   Userspace has to disable them before the kernel is replaced. It sets them
@@ -46,9 +44,10 @@
  * before its file is retrieved, because LUO remembers an error. Then userspace
  * binds the file to the retrieved iommufd, builds an IOAS from the retrieved
  * memory and a HWPT for it, replaces the HWPT that the device came with, and
- * finishes the session. To give the device up it detaches instead of replacing.
- * A device whose file nobody has retrieved is stopped when the session is
- * finished.
+ * finishes the session. To give the device up it detaches instead of replacing,
+ * which stops the device, or closes the file without having bound it. A running
+ * device whose file nobody has retrieved, or was closed like that, is stopped
+ * when the session is finished.
  */
 
 #define pr_fmt(fmt) "vfio-pci: liveupdate: " fmt
@@ -56,6 +55,7 @@
 #include <linux/cleanup.h>
 #include <linux/err.h>
 #include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/io.h>
 #include <linux/iommu-liveupdate.h>
 #include <linux/iommufd.h>
@@ -203,22 +203,35 @@ static void unfreeze(struct liveupdate_file_op_args *args)
 	vfio_pci_liveupdate_unfreeze(vdev_of(args->file));
 }
 
+/* KHO goes by pages, and would not mind. */
+static int check_place(u64 data, int order)
+{
+	return order || !PAGE_ALIGNED(data) ? -ENOENT : 0;
+}
+
+static int check_ser(const struct vfio_pci_ser *ser)
+{
+	bool running = ser->flags & VFIO_PCI_SER_RUNNING;
+
+	/* The version comes first: nothing is known about the rest without it. */
+	if (ser->version != VFIO_PCI_SER_VERSION)
+		return -EOPNOTSUPP;
+	if (ser->flags & ~VFIO_PCI_SER_FLAGS || ser->__reserved)
+		return -EINVAL;
+	if (running != !!ser->device_id || (!running && ser->iommufd_token))
+		return -EINVAL;
+	return 0;
+}
+
 /* What the previous kernel left of a file. Touches nothing */
 static const struct vfio_pci_ser *incoming_ser(u64 data)
 {
-	const struct vfio_pci_ser *ser;
+	int ret;
 
-	if (kho_preserved_order(data))
-		return ERR_PTR(-ENOENT);
-	ser = phys_to_virt(data);
-	/* The version comes first: nothing is known about the rest without it. */
-	if (ser->version != VFIO_PCI_SER_VERSION)
-		return ERR_PTR(-EOPNOTSUPP);
-	if (ser->flags & ~VFIO_PCI_SER_FLAGS || ser->__reserved)
-		return ERR_PTR(-EINVAL);
-	if (!(ser->flags & VFIO_PCI_SER_RUNNING) != !ser->device_id)
-		return ERR_PTR(-EINVAL);
-	return ser;
+	ret = check_place(data, kho_preserved_order(data));
+	if (!ret)
+		ret = check_ser(phys_to_virt(data));
+	return ret ? ERR_PTR(ret) : phys_to_virt(data);
 }
 
 /* Is the translation of a running device still the one that it came with? */
@@ -289,7 +302,9 @@ static int retrieve(struct liveupdate_file_op_args *args)
 /*
  * Does the memory of the session not matter to the device any more? If userspace
  * has asked for the device it has to say what becomes of it: bind it, and then
- * replace the HWPT that the device came with, or detach from it.
+ * replace the HWPT that the device came with, or detach from it. Or, if it cannot
+ * be bound, close it: the device is stopped in finish() then, before its memory
+ * is given back.
  */
 static bool is_handed_over(struct file *file)
 {
@@ -300,28 +315,50 @@ static bool is_handed_over(struct file *file)
 	if (vfio_cdev_file_is_bound(file))
 		return !iommufd_device_is_restored(device->iommufd_device);
 	/* It may have been released, because it was found to be wrong. */
-	return iommu_restored_device_id(device->dev, &device_id, &domain_id);
+	if (iommu_restored_device_id(device->dev, &device_id, &domain_id))
+		return true;
+	/*
+	 * If this is LUO's own reference there will be no other one: LUO gives
+	 * one away under the mutex of the session, which is held.
+	 */
+	return file_count(file) == 1;
 }
 
+/*
+ * A record that is not understood may be that of a running device, and nobody
+ * else knows whose memory it uses. The session keeps that then.
+ */
 static bool can_finish(struct liveupdate_file_op_args *args)
 {
+	const struct vfio_pci_ser *ser = incoming_ser(args->serialized_data);
+
+	if (IS_ERR(ser)) {
+		pr_warn_ratelimited("a session cannot be finished, it is not known what the previous kernel left of a device: %pe\n",
+				    ser);
+		return false;
+	}
 	return args->retrieve_status <= 0 || is_handed_over(args->file);
 }
 
-/* Nobody has it: first the device, then its translation. Memory comes later. */
+/*
+ * Nobody has it: first the device, then its translation. Memory comes later. A
+ * device that was left quiesced has nothing that could go on. Whoever has bound
+ * another driver to it since is not concerned.
+ */
 static void give_up(const struct vfio_pci_ser *ser, struct pci_dev *pdev)
 {
 	bool there = !IS_ERR(pdev);
 	int ret;
 
+	if (!(ser->flags & VFIO_PCI_SER_RUNNING))
+		return;
 	if (there) {
 		pci_info(pdev, "live update: nobody has taken it over, DMA is off\n");
 		pci_clear_master(pdev);
 		if (!pci_wait_for_pending_transaction(pdev))
 			pci_warn(pdev, "still has transactions pending\n");
 	}
-	if (ser->flags & VFIO_PCI_SER_RUNNING)
-		iommu_discard_restored_device(ser->device_id);
+	iommu_discard_restored_device(ser->device_id);
 	if (!there || !(ser->flags & VFIO_PCI_SER_RESET_WORKS))
 		return;
 	/* Not before: the IOMMU core keeps the translation over no reset. */
@@ -330,19 +367,17 @@ static void give_up(const struct vfio_pci_ser *ser, struct pci_dev *pdev)
 		pci_warn(pdev, "live update: not reset: %pe\n", ERR_PTR(ret));
 }
 
-static bool is_in_use(struct liveupdate_file_op_args *args)
+/* Userspace has asked for the file, and may just be binding it. */
+static void give_up_unbound(struct file *file, const struct vfio_pci_ser *ser,
+			    struct pci_dev *pdev)
 {
-	struct vfio_pci_core_device *vdev;
+	struct vfio_pci_core_device *vdev = vdev_of(file);
 
-	if (args->retrieve_status <= 0)
-		return false;
-
-	vdev = vdev_of(args->file);
 	guard(mutex)(&vdev->vdev.dev_set->lock);
-	if (vfio_cdev_file_is_bound(args->file))
-		return true;
+	if (vfio_cdev_file_is_bound(file))
+		return;
 	vfio_pci_liveupdate_forget(vdev);
-	return false;
+	give_up(ser, pdev);
 }
 
 static void finish(struct liveupdate_file_op_args *args)
@@ -350,14 +385,14 @@ static void finish(struct liveupdate_file_op_args *args)
 	const struct vfio_pci_ser *ser = incoming_ser(args->serialized_data);
 	struct pci_dev *pdev;
 
-	if (IS_ERR(ser)) {
-		pr_warn("what the previous kernel left of a device stays reserved: %pe\n",
-			ser);
+	/* See can_finish() */
+	if (WARN_ON_ONCE(IS_ERR(ser)))
 		return;
-	}
 
 	pdev = pci_liveupdate_get_incoming(ser->segment, ser->bdf);
-	if (!is_in_use(args))
+	if (args->retrieve_status > 0)
+		give_up_unbound(args->file, ser, pdev);
+	else
 		give_up(ser, pdev);
 	if (!IS_ERR(pdev)) {
 		pci_liveupdate_finish(pdev);
@@ -420,3 +455,7 @@ void vfio_pci_liveupdate_unregister(void)
 	pci_liveupdate_unregister_flb(&vfio_pci_liveupdate_handler);
 	liveupdate_unregister_file_handler(&vfio_pci_liveupdate_handler);
 }
+
+#ifdef CONFIG_VFIO_PCI_LIVEUPDATE_KUNIT_TEST
+#include "vfio_pci_liveupdate_kunit.c"
+#endif

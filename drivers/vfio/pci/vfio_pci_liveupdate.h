@@ -20,6 +20,7 @@ bool vfio_pci_liveupdate_is_expected(struct vfio_pci_core_device *vdev);
 void vfio_pci_liveupdate_take_over(struct vfio_pci_core_device *vdev);
 bool vfio_pci_liveupdate_spare(struct vfio_pci_core_device *vdev);
 bool vfio_pci_liveupdate_spare_set(struct vfio_device_set *dev_set);
+void vfio_pci_liveupdate_detach_ioas(struct vfio_device *vdev);
 
 static inline bool
 vfio_pci_liveupdate_is_frozen(struct vfio_pci_core_device *vdev)
@@ -28,6 +29,8 @@ vfio_pci_liveupdate_is_frozen(struct vfio_pci_core_device *vdev)
 }
 
 #else
+
+#define vfio_pci_liveupdate_detach_ioas vfio_iommufd_physical_detach_ioas
 
 static inline bool
 vfio_pci_liveupdate_is_expected(struct vfio_pci_core_device *vdev)

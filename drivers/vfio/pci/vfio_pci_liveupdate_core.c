@@ -84,8 +84,9 @@ static int freeze_device(struct vfio_pci_core_device *vdev, bool running)
  * Context: May sleep. Takes the locks of the head of this file.
  *
  * Return: 0. -EBUSY if userspace does not come out of the device, uses its
- * interrupts, or has put it into a low power state, or INTx cannot be masked.
- * Or the error of pci_liveupdate_freeze(). Everything is as before then.
+ * interrupts, or has put it into a low power state, if INTx cannot be masked, or
+ * if somebody waits for the end of the file to unbind the driver. Or the error of
+ * pci_liveupdate_freeze(). Everything is as before then.
  */
 int vfio_pci_liveupdate_freeze(struct vfio_pci_core_device *vdev, bool running)
 {
@@ -97,7 +98,12 @@ int vfio_pci_liveupdate_freeze(struct vfio_pci_core_device *vdev, bool running)
 
 	mutex_lock(&vdev->vdev.dev_set->lock);
 	mutex_lock(&vdev->igate);
-	if (vdev->irq_type != VFIO_PCI_NUM_IRQS) {
+	/*
+	 * Who unbinds the driver holds the device_lock until the file is closed,
+	 * that is for ever, and the end of the kernel waits for that lock.
+	 */
+	if (!device_is_registered(&vdev->vdev.device) ||
+	    vdev->irq_type != VFIO_PCI_NUM_IRQS) {
 		ret = -EBUSY;
 	} else {
 		vfio_pci_zap_and_down_write_memory_lock(vdev);
@@ -254,3 +260,26 @@ bool vfio_pci_liveupdate_spare_set(struct vfio_device_set *dev_set)
 			return true;
 	return false;
 }
+
+/**
+ * vfio_pci_liveupdate_detach_ioas() - Userspace gives up the device's attachment
+ * @vdev: The device
+ *
+ * A device that runs with the translation of the previous kernel is stopped
+ * first. Its user may have ended without a way to do that, and whoever has the
+ * session now has nothing but this.
+ *
+ * Context: May sleep. Under vfio_device_set.lock.
+ */
+void vfio_pci_liveupdate_detach_ioas(struct vfio_device *vdev)
+{
+	struct vfio_pci_core_device *core =
+		container_of(vdev, struct vfio_pci_core_device, vdev);
+
+	lockdep_assert_held(&vdev->dev_set->lock);
+	if (vdev->iommufd_device &&
+	    iommufd_device_is_restored(vdev->iommufd_device))
+		quiesce(core->pdev);
+	vfio_iommufd_physical_detach_ioas(vdev);
+}
+EXPORT_SYMBOL_GPL(vfio_pci_liveupdate_detach_ioas);

@@ -314,11 +314,25 @@ int fake_plug(void)
 	return ret;
 }
 
-/* The device is there with its driver, and its domain is preserved. */
-int fake_init(struct kunit *test)
+/* Begin to leave something to the next kernel: the domain. */
+int fake_begin(void)
 {
 	u32 domain_id;
 	u64 phys;
+	int ret;
+
+	ret = iommu_outgoing_create(&phys);
+	if (ret)
+		return ret;
+	ret = iommu_domain_preserve(&fake.table.domain, &domain_id);
+	if (ret)
+		iommu_outgoing_destroy();
+	return ret;
+}
+
+/* The device is there with its driver, and its domain is preserved. */
+int fake_init(struct kunit *test)
+{
 	int ret;
 
 	fake = (struct fake){
@@ -336,18 +350,9 @@ int fake_init(struct kunit *test)
 	ret = fake_plug();
 	if (ret)
 		return ret;
-	ret = iommu_outgoing_create(&phys);
+	ret = fake_begin();
 	if (ret)
-		goto err_unplug;
-	ret = iommu_domain_preserve(&fake.table.domain, &domain_id);
-	if (ret)
-		goto err_destroy;
-	return 0;
-
-err_destroy:
-	iommu_outgoing_destroy();
-err_unplug:
-	fake_unplug();
+		fake_unplug();
 	return ret;
 }
 

@@ -7,10 +7,13 @@
  */
 
 #include <kunit/test.h>
+#include <linux/bitfield.h>
 #include <linux/cleanup.h>
 #include <linux/kthread.h>
+#include <linux/notifier.h>
 #include <linux/pci.h>
 #include <linux/sched.h>
+#include <linux/suspend.h>
 
 #include "../core.h"
 #include "device-kunit.h"
@@ -109,6 +112,74 @@ static void each_sign_of_a_reset(struct kunit *test)
 	group->recovery_cnt = 1;
 	KUNIT_EXPECT_EQ(test, preserve(), -EBUSY);
 	group->recovery_cnt = 0;
+	KUNIT_EXPECT_EQ(test, preserve(), 0);
+}
+
+struct other_member {
+	u8 hdr_type;
+	u8 pcie_type;
+	int ret;
+};
+
+/* A port of a switch without ACS needs no page table, any other device may. */
+static const struct other_member other_members[] = {
+	{ PCI_HEADER_TYPE_BRIDGE, PCI_EXP_TYPE_ROOT_PORT, 0 },
+	{ PCI_HEADER_TYPE_BRIDGE, PCI_EXP_TYPE_UPSTREAM, 0 },
+	{ PCI_HEADER_TYPE_BRIDGE, PCI_EXP_TYPE_DOWNSTREAM, 0 },
+	{ PCI_HEADER_TYPE_BRIDGE, PCI_EXP_TYPE_PCI_BRIDGE, -EOPNOTSUPP },
+	{ PCI_HEADER_TYPE_BRIDGE, PCI_EXP_TYPE_PCIE_BRIDGE, -EOPNOTSUPP },
+	{ PCI_HEADER_TYPE_NORMAL, PCI_EXP_TYPE_ENDPOINT, -EOPNOTSUPP },
+	{ PCI_HEADER_TYPE_NORMAL, PCI_EXP_TYPE_DOWNSTREAM, -EOPNOTSUPP },
+};
+
+static void not_alone(struct kunit *test)
+{
+	struct iommu_group *group = fake.pdev->dev.iommu_group;
+	struct group_device gdev = {};
+	struct pci_dev *pdev;
+
+	pdev = kunit_kzalloc(test, sizeof(*pdev), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, pdev);
+	pdev->dev.bus = &pci_bus_type;
+	gdev.dev = &pdev->dev;
+
+	for (unsigned int i = 0; i < 2 * ARRAY_SIZE(other_members); i++) {
+		const struct other_member *other = &other_members[i / 2];
+
+		pdev->hdr_type = other->hdr_type;
+		pdev->pcie_flags_reg = FIELD_PREP(PCI_EXP_FLAGS_TYPE,
+						  other->pcie_type);
+		pdev->pcie_cap = 0x40;
+		scoped_guard(mutex, &group->mutex) {
+			if (i & 1)
+				list_add(&gdev.list, &group->devices);
+			else
+				list_add_tail(&gdev.list, &group->devices);
+		}
+
+		KUNIT_EXPECT_EQ_MSG(test, preserve(), other->ret,
+				    "header %u, type %u", other->hdr_type,
+				    other->pcie_type);
+		if (!other->ret) {
+			/* Wherever it stands, it is known what is preserved. */
+			KUNIT_EXPECT_EQ(test, preserve(), -EBUSY);
+			KUNIT_EXPECT_EQ(test, verify(), 0);
+			unpreserve();
+			KUNIT_EXPECT_EQ(test, verify(), -ENOENT);
+		}
+
+		/* A port in a reset takes down what is below it. */
+		gdev.blocked = true;
+		KUNIT_EXPECT_EQ(test, preserve(), other->ret ?: -EBUSY);
+		gdev.blocked = false;
+
+		/* One that is no PCI Express device says nothing of its type. */
+		pdev->pcie_cap = 0;
+		KUNIT_EXPECT_EQ(test, preserve(), -EOPNOTSUPP);
+		scoped_guard(mutex, &group->mutex)
+			list_del(&gdev.list);
+	}
+	KUNIT_EXPECT_EQ(test, fake.units, 0);
 	KUNIT_EXPECT_EQ(test, preserve(), 0);
 }
 
@@ -364,10 +435,39 @@ static void identity_of_pci(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, identify(pdev, &ser), -EOPNOTSUPP);
 }
 
+/* Translation goes off when the machine sleeps. */
+static void no_sleep(struct kunit *test)
+{
+	static const unsigned long before[] = {
+		PM_HIBERNATION_PREPARE, PM_SUSPEND_PREPARE, PM_RESTORE_PREPARE,
+	};
+	static const unsigned long after[] = {
+		PM_POST_HIBERNATION, PM_POST_SUSPEND, PM_POST_RESTORE,
+	};
+	int ret;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(before); i++) {
+		ret = iommu_liveupdate_suspend(NULL, before[i], NULL);
+		KUNIT_EXPECT_EQ(test, notifier_to_errno(ret), -EBUSY);
+		/* One that was refused is undone for those asked before. */
+		ret = iommu_liveupdate_suspend(NULL, after[i], NULL);
+		KUNIT_EXPECT_EQ(test, ret, NOTIFY_DONE);
+	}
+
+	iommu_domain_unpreserve(&fake.table.domain);
+	iommu_outgoing_destroy();
+	for (unsigned int i = 0; i < ARRAY_SIZE(before); i++) {
+		ret = iommu_liveupdate_suspend(NULL, before[i], NULL);
+		KUNIT_EXPECT_EQ(test, ret, NOTIFY_DONE);
+	}
+	KUNIT_EXPECT_EQ(test, fake_begin(), 0);
+}
+
 static struct kunit_case device_cases[] = {
 	KUNIT_CASE(reset_is_refused),
 	KUNIT_CASE(in_reset_is_refused),
 	KUNIT_CASE(each_sign_of_a_reset),
+	KUNIT_CASE(not_alone),
 	KUNIT_CASE_SLOW(reset_races),
 	KUNIT_CASE(unplug_of_owned),
 	KUNIT_CASE(unplug_of_forgotten),
@@ -377,6 +477,7 @@ static struct kunit_case device_cases[] = {
 	KUNIT_CASE(incomplete_driver),
 	KUNIT_CASE(incomplete_driver_probe),
 	KUNIT_CASE(identity_of_pci),
+	KUNIT_CASE(no_sleep),
 	{}
 };
 

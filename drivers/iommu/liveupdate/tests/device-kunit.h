@@ -64,6 +64,7 @@ extern const struct iommu_liveupdate_ops fake_liveupdate_ops;
 
 int fake_suite_init(struct kunit_suite *suite);
 void fake_suite_exit(struct kunit_suite *suite);
+int fake_begin(void);
 int fake_init(struct kunit *test);
 void fake_exit(struct kunit *test);
 void fake_detach(struct device *dev);

@@ -245,6 +245,25 @@ TEST_F(incoming, refuse_attach)
 	EXPECT_EQ(lu_entry(self->fd, 30).top, lu_entry(self->fd, BDF_A).top);
 }
 
+/* Units are looked at before the first is registered, which has all devices probed. */
+TEST_F(incoming, unit_comes_later)
+{
+	__u32 a;
+
+	HANDOVER(0);
+	EXPECT_EQ(-ENODEV, lu(self->fd, CREATE, .liveupdate.bdf = BDF_A,
+			      .liveupdate.value = 1,
+			      .liveupdate.flags = IOMMU_TEST_LU_LATE));
+	EXPECT_EQ(-ENODEV, lu(self->fd, CREATE, .liveupdate.bdf = BDF_A,
+			      .liveupdate.value = 2,
+			      .liveupdate.flags = IOMMU_TEST_LU_LATE));
+	EXPECT_UNTOUCHED();
+	ASSERT_EQ(0, lu_create(self->fd, BDF_A, &a, NULL));
+	ASSERT_EQ(0, lu_dev(self->fd, RESTORED_ID, a));
+	ASSERT_EQ(0, lu_val(self->fd, CLAIM, a, self->dev_a));
+	EXPECT_UNTOUCHED();
+}
+
 /* The owner gives up without another domain: the device is blocked. */
 TEST_F(incoming, close_without_replace)
 {

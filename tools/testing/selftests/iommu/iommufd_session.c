@@ -9,15 +9,7 @@
 #include <linux/vfio.h>
 
 #include "iommufd_session.h"
-
-static __attribute__((constructor)) void setup_sizes(void)
-{
-	PAGE_SIZE = sysconf(_SC_PAGE_SIZE);
-	BUFFER_SIZE = MAP_SIZE;
-	buffer = mmap(0, BUFFER_SIZE, PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert(buffer != MAP_FAILED);
-}
+#include "iommufd_session_buffer.h"
 
 /* One device, attached to one of the two HWPTs of an IOAS */
 FIXTURE(iommufd_session)
@@ -230,6 +222,25 @@ TEST_F_TIMEOUT(iommufd_session, immutable_in_map, 300)
 	check_mutable(_metadata, self);
 }
 
+/* Members that a later kernel may give a meaning */
+TEST_F(iommufd_session, mark_reserved)
+{
+	struct iommu_hwpt_liveupdate_preserve cmd = {
+		.size = sizeof(cmd),
+		.hwpt_id = self->hwpt,
+		.flags = IOMMU_HWPT_LIVEUPDATE_PRESERVE_SET,
+		.token = 1,
+		.__reserved = 1,
+	};
+
+	EXPECT_EQ(-EOPNOTSUPP,
+		  err(ioctl(self->fd, IOMMU_HWPT_LIVEUPDATE_PRESERVE, &cmd)));
+	EXPECT_EQ(-ENOENT, mark_clear(self->fd, self->hwpt));
+	cmd.__reserved = 0;
+	EXPECT_EQ(0, err(ioctl(self->fd, IOMMU_HWPT_LIVEUPDATE_PRESERVE,
+			       &cmd)));
+}
+
 TEST_F(iommufd_session, mark)
 {
 	__u64 token = 0xfedcba9876543210;
@@ -299,6 +310,24 @@ TEST_F(iommufd_session, mark_kinds)
 	EXPECT_EQ(-EOPNOTSUPP, mark_set(self->fd, self->hwpt, 1));
 	ASSERT_EQ(0, set_dirty(self->fd, self->hwpt, false));
 	EXPECT_EQ(0, mark_set(self->fd, self->hwpt, 1));
+}
+
+TEST_F(iommufd_session, mark_noiommu)
+{
+	__u32 idev = 0, hwpt;
+	int dev;
+
+	dev = open_noiommu_device(self->fd, &idev);
+	if (dev == -EOPNOTSUPP)
+		SKIP(return, "a device needs an IOMMU in this kernel");
+	ASSERT_LE(0, dev);
+	ASSERT_EQ(0, noiommu_hwpt_alloc(self->fd, idev, &hwpt));
+	EXPECT_EQ(-EOPNOTSUPP, mark_set(self->fd, hwpt, 1));
+	ASSERT_EQ(0, device(dev, ATTACH, hwpt));
+	EXPECT_EQ(-EOPNOTSUPP, mark_set(self->fd, hwpt, 1));
+	EXPECT_EQ(-ENOENT, mark_clear(self->fd, hwpt));
+	EXPECT_EQ(0, close(dev));
+	EXPECT_EQ(0, destroy(self->fd, hwpt));
 }
 
 TEST_F_TIMEOUT(iommufd_session, mark_many, 300)

@@ -23,6 +23,7 @@
 #define MAP_SIZE	(16 * PAGE_SIZE)
 #define RW		(IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE)
 #define FIXED		(RW | IOMMU_IOAS_MAP_FIXED_IOVA)
+#define READ_FIXED	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_FIXED_IOVA)
 #define SEALS		(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
 
 /* A call that returns -1 and sets errno */
@@ -77,16 +78,32 @@ static inline int restore(int fd, __u64 token, __u32 flags, __u32 *hwpt,
 	return rc;
 }
 
-/* The file of a device, or an error below 0 */
-static inline int open_device(int fd, __u32 rid, __u32 *idev)
+/* What a command that makes a device returned: its file, or an error below 0 */
+static inline int device_file(int rc, __u32 *idev)
 {
-	int rc = session_cmd(fd, DEVICE, .session.value = rid);
-
 	if (rc)
 		return rc;
 	if (idev)
 		*idev = reply.session.out_id;
 	return reply.session.out_fd;
+}
+
+static inline int open_device(int fd, __u32 rid, __u32 *idev)
+{
+	return device_file(session_cmd(fd, DEVICE, .session.value = rid), idev);
+}
+
+/* Another one of the group of device @other */
+static inline int open_sibling(int fd, __u32 rid, __u32 other, __u32 *idev)
+{
+	return device_file(session_cmd(fd, DEVICE, .id = other,
+				       .session.value = rid), idev);
+}
+
+/* One that no IOMMU translates for. -EOPNOTSUPP if this kernel has no such */
+static inline int open_noiommu_device(int fd, __u32 *idev)
+{
+	return device_file(session_cmd(fd, NOIOMMU), idev);
 }
 
 /* What iommufd_utils.h has for other tests */
@@ -104,6 +121,15 @@ static inline int hwpt_alloc(int fd, __u32 idev, __u32 pt, __u32 flags,
 	*hwpt = 0;
 	return err(_test_cmd_hwpt_alloc(fd, idev, pt, 0, flags, hwpt,
 					IOMMU_HWPT_DATA_NONE, NULL, 0));
+}
+
+/* A page table that no hardware reads, of device @idev that has no IOMMU */
+static inline int noiommu_hwpt_alloc(int fd, __u32 idev, __u32 *hwpt)
+{
+	__u32 ioas = 0;
+	int rc = err(_test_ioctl_ioas_alloc(fd, &ioas));
+
+	return rc ?: hwpt_alloc(fd, idev, ioas, 0, hwpt);
 }
 
 static inline int hwpt_alloc_nested(int fd, __u32 idev, __u32 parent,
@@ -149,11 +175,17 @@ static inline int map_file(int fd, __u32 ioas, int memfd, size_t start,
 					     &iova, FIXED));
 }
 
+static inline int map_user_prot(int fd, __u32 ioas, void *memory, size_t length,
+				__u64 iova, __u32 flags)
+{
+	return err(_test_ioctl_ioas_map(fd, ioas, memory, length, &iova,
+					flags));
+}
+
 static inline int map_user(int fd, __u32 ioas, void *memory, size_t length,
 			   __u64 iova)
 {
-	return err(_test_ioctl_ioas_map(fd, ioas, memory, length, &iova,
-					FIXED));
+	return map_user_prot(fd, ioas, memory, length, iova, FIXED);
 }
 
 static inline int unmap(int fd, __u32 ioas, __u64 iova, size_t length)

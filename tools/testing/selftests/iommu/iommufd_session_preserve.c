@@ -4,15 +4,7 @@
  * of LUO, each refusal, and that all of it can be undone.
  */
 #include "iommufd_session.h"
-
-static __attribute__((constructor)) void setup_sizes(void)
-{
-	PAGE_SIZE = sysconf(_SC_PAGE_SIZE);
-	BUFFER_SIZE = MAP_SIZE;
-	buffer = mmap(0, BUFFER_SIZE, PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert(buffer != MAP_FAILED);
-}
+#include "iommufd_session_buffer.h"
 
 enum {
 	TOKEN_MEMFD = 1,
@@ -112,6 +104,7 @@ TEST_F(session, preserve_and_undo)
 		ASSERT_EQ(0, preserve_memfd());
 		ASSERT_EQ(0, preserve_iommufd());
 
+		EXPECT_EQ(-EBUSY, preserve(self->session, self->fd, 50));
 		EXPECT_EQ(-EBUSY, mark_clear(self->fd, self->hwpt));
 		EXPECT_EQ(-EBUSY, mark_set(self->fd, self->hwpt2, 8));
 		EXPECT_EQ(-EBUSY, destroy(self->fd, self->hwpt));
@@ -321,6 +314,52 @@ TEST_F(session, hole_in_huge)
 	EXPECT_EQ(0, close(memfd));
 }
 
+/*
+ * A page that was pinned through another IOAS before the file lost it, between
+ * pages that the file has now: nothing but that page tells.
+ */
+TEST_F(session, stale_page_in_huge)
+{
+	const char *setting = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+	const size_t length = 2 << 20;
+	__u64 iova = IOVA + (64 << 20);
+	__u32 ioas = 0, hwpt;
+	int memfd;
+
+	memfd = memfd_create("stale", MFD_ALLOW_SEALING);
+	ASSERT_LE(0, memfd);
+	ASSERT_EQ(0, fallocate(memfd, 0, 0, length));
+	ASSERT_EQ(0, fcntl(memfd, F_ADD_SEALS, SEALS));
+
+	/* Nothing is pinned by an IOAS without a page table. */
+	ASSERT_EQ(0, _test_ioctl_ioas_alloc(self->fd, &ioas));
+	ASSERT_EQ(0, map_file(self->fd, ioas, memfd, 0, length, iova));
+	ASSERT_EQ(0, copy(self->fd, self->ioas2, iova, ioas,
+			  iova + length / 2, PAGE_SIZE));
+
+	if (write_file(setting, "force"))
+		SKIP(return, "no huge pages in shared memory");
+	EXPECT_EQ(0, punch_hole(memfd, 0, length));
+	EXPECT_EQ(0, fallocate(memfd, 0, 0, length));
+	EXPECT_EQ(0, write_file(setting, "never"));
+	ASSERT_EQ(0, hwpt_alloc(self->fd, self->idev, ioas, 0, &hwpt));
+	ASSERT_EQ(0, mark_set(self->fd, hwpt, 9));
+
+	ASSERT_EQ(0, preserve_memfd());
+	ASSERT_EQ(0, preserve(self->session, memfd, TOKEN_MEMFD2));
+	EXPECT_EQ(-EINVAL, preserve_iommufd());
+	check_undone();
+
+	/* Once the old page is forgotten, what is mapped is the file's. */
+	ASSERT_EQ(0, mark_clear(self->fd, hwpt));
+	ASSERT_EQ(0, destroy(self->fd, hwpt));
+	ASSERT_EQ(0, unmap(self->fd, self->ioas2, iova, PAGE_SIZE));
+	ASSERT_EQ(0, hwpt_alloc(self->fd, self->idev, ioas, 0, &hwpt));
+	ASSERT_EQ(0, mark_set(self->fd, hwpt, 9));
+	EXPECT_EQ(0, preserve_iommufd());
+	EXPECT_EQ(0, close(memfd));
+}
+
 /* What fails last is undone with all that was done before. */
 TEST_F(session, second_hwpt_fails)
 {
@@ -384,6 +423,102 @@ TEST_F(session, device_nested)
 	ASSERT_EQ(0, preserve_iommufd());
 	ASSERT_EQ(0, device(self->dev, ATTACH, nested));
 	EXPECT_EQ(-EINVAL, preserve_device());
+}
+
+/* A device that a guest has its own view of */
+TEST_F(session, device_viommu)
+{
+	__u32 parent, viommu, vdevice;
+
+	ASSERT_EQ(0, hwpt_alloc(self->fd, self->idev, self->ioas2,
+				IOMMU_HWPT_ALLOC_NEST_PARENT, &parent));
+	ASSERT_EQ(0, err(_test_cmd_viommu_alloc(self->fd, self->idev, parent, 0,
+						IOMMU_VIOMMU_TYPE_SELFTEST,
+						NULL, 0, &viommu)));
+	ASSERT_EQ(0, err(_test_cmd_vdevice_alloc(self->fd, viommu, self->idev,
+						 0x99, &vdevice)));
+	ASSERT_EQ(0, preserve_memfd());
+	ASSERT_EQ(0, preserve_iommufd());
+	EXPECT_EQ(-EOPNOTSUPP, preserve_device());
+	EXPECT_EQ(0, device(self->dev, IS_PRESERVED, 0));
+	ASSERT_EQ(0, destroy(self->fd, vdevice));
+	EXPECT_EQ(0, preserve_device());
+	reopen_session();
+	check_undone();
+}
+
+TEST_F(session, device_noiommu)
+{
+	__u32 idev = 0, hwpt;
+	int dev;
+
+	dev = open_noiommu_device(self->fd, &idev);
+	if (dev == -EOPNOTSUPP)
+		SKIP(return, "a device needs an IOMMU in this kernel");
+	ASSERT_LE(0, dev);
+	ASSERT_EQ(0, noiommu_hwpt_alloc(self->fd, idev, &hwpt));
+	ASSERT_EQ(0, device(dev, ATTACH, hwpt));
+	ASSERT_EQ(0, preserve_memfd());
+	ASSERT_EQ(0, preserve_iommufd());
+	EXPECT_EQ(-EOPNOTSUPP, preserve(self->session, dev, TOKEN_DEVICE));
+	EXPECT_EQ(0, device(dev, IS_PRESERVED, 0));
+	EXPECT_EQ(0, preserve_device());
+	reopen_session();
+	EXPECT_EQ(0, close(dev));
+	check_undone();
+}
+
+/* The page of an MSI controller is mapped, but is in no file. */
+TEST_F(session, sw_msi)
+{
+	ASSERT_EQ(0, preserve_memfd());
+	ASSERT_EQ(0, session_cmd(self->fd, SW_MSI, .id = self->hwpt,
+				 .session.value = 1));
+	EXPECT_EQ(-EOPNOTSUPP, preserve_iommufd());
+	check_undone();
+	ASSERT_EQ(0, session_cmd(self->fd, SW_MSI, .id = self->hwpt));
+	ASSERT_EQ(0, preserve_iommufd());
+
+	/* None is mapped yet, but the device is going to need one. */
+	ASSERT_EQ(0, session_cmd(self->fd, SW_MSI, .id = self->idev,
+				 .session.value = 1,
+				 .session.iova = IOVA + 32 * MAP_SIZE));
+	EXPECT_EQ(-EOPNOTSUPP, preserve_device());
+	EXPECT_EQ(0, device(self->dev, IS_PRESERVED, 0));
+	ASSERT_EQ(0, session_cmd(self->fd, SW_MSI, .id = self->idev));
+	EXPECT_EQ(0, preserve_device());
+}
+
+/* The IOMMU cannot tell the two apart, and so they cannot be taken over. */
+TEST_F(session, device_group)
+{
+	int dev;
+
+	dev = open_sibling(self->fd, 2, self->idev, NULL);
+	ASSERT_LE(0, dev);
+	ASSERT_EQ(0, preserve_memfd());
+	ASSERT_EQ(0, preserve_iommufd());
+	EXPECT_EQ(-EOPNOTSUPP, preserve_device());
+	EXPECT_EQ(-ENOENT, preserve(self->session, dev, 50));
+	ASSERT_EQ(0, device(dev, ATTACH, self->hwpt));
+	EXPECT_EQ(-EOPNOTSUPP, preserve_device());
+	EXPECT_EQ(-EOPNOTSUPP, preserve(self->session, dev, 50));
+	EXPECT_EQ(0, device(self->dev, IS_PRESERVED, 0));
+	EXPECT_EQ(0, device(dev, IS_PRESERVED, 0));
+	ASSERT_EQ(0, close(dev));
+
+	/* Only one is left of it, and no other can come while it is preserved. */
+	ASSERT_EQ(0, preserve_device());
+	EXPECT_EQ(-ENODEV, open_sibling(self->fd, 2, self->idev, NULL));
+	dev = open_device(self->fd, 2, NULL);
+	EXPECT_LE(0, dev);
+	EXPECT_EQ(0, close(dev));
+	EXPECT_EQ(1, device(self->dev, IS_PRESERVED, 0));
+	reopen_session();
+	check_undone();
+	dev = open_sibling(self->fd, 2, self->idev, NULL);
+	EXPECT_LE(0, dev);
+	EXPECT_EQ(0, close(dev));
 }
 
 TEST_F(session, device_pasid)

@@ -212,7 +212,7 @@ TEST_F(next_kernel, restore_and_close)
 
 TEST_F(next_kernel, strict)
 {
-	__u32 ioas = 0, idev = 0, hwpt, old;
+	__u32 ioas = 0, idev = 0, hwpt, old, parent, nested;
 	int dev;
 
 	dev = open_device(self->fd, RID, &idev);
@@ -221,6 +221,14 @@ TEST_F(next_kernel, strict)
 			     IOMMU_HWPT_LIVEUPDATE_RESTORE_STRICT, &old, NULL));
 	ASSERT_EQ(0, _test_ioctl_ioas_alloc(self->fd, &ioas));
 	ASSERT_EQ(0, hwpt_alloc(self->fd, idev, ioas, 0, &hwpt));
+
+	/* What a guest's page table translates is not known. */
+	ASSERT_EQ(0, hwpt_alloc(self->fd, idev, ioas,
+				IOMMU_HWPT_ALLOC_NEST_PARENT, &parent));
+	ASSERT_EQ(0, hwpt_alloc_nested(self->fd, idev, parent, &nested));
+	EXPECT_EQ(-EINVAL, device(dev, ATTACH, nested));
+	ASSERT_EQ(0, destroy(self->fd, nested));
+	ASSERT_EQ(0, destroy(self->fd, parent));
 
 	/* Nothing, not all, and something else at the end */
 	EXPECT_EQ(-EINVAL, device(dev, ATTACH, hwpt));
@@ -233,6 +241,22 @@ TEST_F(next_kernel, strict)
 	EXPECT_ENTRY_EQ(self->entry, self->fd, RID);
 	EXPECT_EQ(1, device(dev, IS_RESTORED, 0));
 
+	ASSERT_EQ(0, unmap(self->fd, ioas, LU_IOVA + LU_BUFFER_SIZE - PAGE_SIZE,
+			   PAGE_SIZE));
+	ASSERT_EQ(0, map_user(self->fd, ioas,
+			      buffer + LU_BUFFER_SIZE - PAGE_SIZE, PAGE_SIZE,
+			      LU_IOVA + LU_BUFFER_SIZE - PAGE_SIZE));
+
+	/* The same memory, but the device cannot write to the last page. */
+	ASSERT_EQ(0, unmap(self->fd, ioas, LU_IOVA + LU_BUFFER_SIZE - PAGE_SIZE,
+			   PAGE_SIZE));
+	ASSERT_EQ(0, map_user_prot(self->fd, ioas,
+				   buffer + LU_BUFFER_SIZE - PAGE_SIZE,
+				   PAGE_SIZE,
+				   LU_IOVA + LU_BUFFER_SIZE - PAGE_SIZE,
+				   READ_FIXED));
+	EXPECT_EQ(-EINVAL, device(dev, ATTACH, hwpt));
+	EXPECT_ENTRY_EQ(self->entry, self->fd, RID);
 	ASSERT_EQ(0, unmap(self->fd, ioas, LU_IOVA + LU_BUFFER_SIZE - PAGE_SIZE,
 			   PAGE_SIZE));
 	ASSERT_EQ(0, map_user(self->fd, ioas,

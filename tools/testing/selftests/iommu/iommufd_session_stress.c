@@ -10,18 +10,10 @@
 #include <time.h>
 
 #include "iommufd_session.h"
+#include "iommufd_session_buffer.h"
 
 #define SECONDS		15
 #define NR_TASKS	6
-
-static __attribute__((constructor)) void setup_sizes(void)
-{
-	PAGE_SIZE = sysconf(_SC_PAGE_SIZE);
-	BUFFER_SIZE = MAP_SIZE;
-	buffer = mmap(0, BUFFER_SIZE, PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert(buffer != MAP_FAILED);
-}
 
 FIXTURE(stress)
 {

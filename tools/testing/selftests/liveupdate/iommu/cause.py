@@ -10,6 +10,9 @@ import checks
 import config_writes
 import stream
 
+# What stopped the device if no event of the records explains it.
+UNKNOWN = "unknown"
+
 
 def events(run, begin, end):
     """Every event that can stop the device, in order of time."""
@@ -54,7 +57,7 @@ def find(run, frames):
         cause = known[0]
     else:
         cause = {"t": trouble.sent, "dev": None, "reg": None, "value": None,
-                 "what": "unknown", "text": "no traced event explains it"}
+                 "what": UNKNOWN, "text": "no traced event explains it"}
     cause.update({
         "after_freeze_ms": run.since_freeze_ms(cause["t"]),
         "last_landing": last.landed if last else None,

@@ -17,9 +17,8 @@
 
 #include <libliveupdate.h>
 #include <libvfio.h>
-#include <libvmlu.h>
 
-#include "dma_guest.h"
+#include "dma_vm.h"
 #include "kernel_copy.h"
 #include "report.h"
 
@@ -33,53 +32,31 @@
 static int updates;
 
 /* What happens in the kernels between the first and the last one. */
-static void replace_kernel(int luo_fd, struct vmlu *vm, struct igb_rx *rx,
+static void replace_kernel(int luo_fd, struct dma_vm *machine,
 			   const struct kernel_copy *kernel, int next)
 {
 	bool last = next == updates;
-	int session;
 
 	create_state_file(luo_fd, STATE_SESSION, STATE_TOKEN, next);
-	session = luo_create_session(luo_fd, SESSION);
-	must(session, "create session");
-	kernel_copy_save(kernel, session);
-	must(vmlu_save(vm, session), "save");
-	if (last)
-		reached("preserved");
-
-	igb_rx_refill(rx);
-	receive(rx, ROUND_MS, ~0ULL);
+	kernel_copy_save(kernel, dma_vm_save(machine, luo_fd, SESSION));
 	if (last) {
-		report_ring("preserved", rx->area);
-		reached("freeze");
-		report_drain();
+		reached("preserved");
+		dma_vm_leave(machine);
 	}
+	igb_rx_refill(&machine->rx);
+	receive(&machine->rx, ROUND_MS, ~0ULL);
 	reboot(RB_KEXEC);
 	fail_exit("reboot");
 }
 
 static void stage_1(int luo_fd)
 {
-	int memfd = area_create();
-	struct igb_rx rx = { .area = area_map(memfd) };
 	struct kernel_copy kernel;
-	struct vmlu vm;
+	struct dma_vm machine;
 
-	dma_device_find(bdf);
 	kernel_copy_take(&kernel);
-	dma_device_bind_driver(bdf);
-	must(vmlu_open(&vm), "iommufd");
-	must(vmlu_add_memory(&vm, memfd, AREA_IOVA), "add memory");
-	must(vmlu_add_device(&vm, dma_device_open_cdev(bdf)), "add device");
-	rx.device = dma_device_use(bdf, vm.iommufd, vm.devices[0].fd);
-	rx.area->iova = AREA_IOVA;
-	area_publish(rx.area);
-	igb_rx_start(&rx);
-	reached("rx_on");
-	if (receive(&rx, WARM_UP_MS, WARM_UP_FRAMES) < WARM_UP_FRAMES)
-		ksft_exit_fail_msg("fewer than %d frames in %d s\n",
-				   WARM_UP_FRAMES, WARM_UP_MS / 1000);
-	replace_kernel(luo_fd, &vm, &rx, &kernel, 1);
+	dma_vm_start(&machine);
+	replace_kernel(luo_fd, &machine, &kernel, 1);
 }
 
 static void mark(bool last, const char *name)
@@ -91,8 +68,9 @@ static void mark(bool last, const char *name)
 static void stage_2(int luo_fd, int state_session)
 {
 	struct kernel_copy kernel;
-	struct igb_rx rx;
-	struct vmlu vm;
+	struct dma_vm machine;
+	struct vmlu *vm = &machine.vm;
+	struct igb_rx *rx = &machine.rx;
 	int session, done;
 	bool last;
 
@@ -104,36 +82,33 @@ static void stage_2(int luo_fd, int state_session)
 	session = luo_retrieve_session(luo_fd, SESSION);
 	must(session, "retrieve session");
 	kernel_copy_find(&kernel, session);
-	must(vmlu_load(&vm, session), "load");
-	rx.area = area_map(vm.memory[0].fd);
-	area_check(rx.area);
+	must(vmlu_load(vm, session), "load");
+	rx->area = area_map(vm->memory[0].fd);
+	area_check(rx->area);
 	if (last)
-		report_ring("retrieved", rx.area);
+		report_ring("retrieved", rx->area);
 	mark(last, "retrieved");
 
-	must(vmlu_take_over(&vm), "take over");
-	rx.device = dma_device_use(bdf, vm.iommufd, vm.devices[0].fd);
+	must(vmlu_take_over(vm), "take over");
+	rx->device = dma_device_use(bdf, vm->iommufd, vm->devices[0].fd);
 	mark(last, "bound");
-	receive(&rx, ROUND_MS, ~0ULL);
-	must(vmlu_replace(&vm), "replace");
+	receive(rx, ROUND_MS, ~0ULL);
+	must(vmlu_replace(vm), "replace");
 	mark(last, "replaced");
-	receive(&rx, ROUND_MS, ~0ULL);
-	must(vmlu_finish(&vm, session), "finish session");
+	receive(rx, ROUND_MS, ~0ULL);
+	must(vmlu_finish(vm, session), "finish session");
 	must(luo_session_finish(state_session), "finish state session");
 	close(session);
 	close(state_session);
 	mark(last, "finished");
-	receive(&rx, ROUND_MS, ~0ULL);
+	receive(rx, ROUND_MS, ~0ULL);
 
 	if (!last) {
 		ksft_print_msg("live update %d of %d\n", done, updates);
 		kernel_copy_load(&kernel);
-		replace_kernel(luo_fd, &vm, &rx, &kernel, done + 1);
+		replace_kernel(luo_fd, &machine, &kernel, done + 1);
 	}
-	report_ring("done", rx.area);
-	reached("done");
-	receive(&rx, SETTLE_MS, ~0ULL);
-	igb_rx_stop(&rx);
+	dma_vm_end(&machine);
 }
 
 int main(int argc, char *argv[])

@@ -47,6 +47,8 @@ struct dma_area {
 	__u64 reaped;		/* the guest has looked at those below this */
 	__u64 watched;		/* and the host at those below this */
 	__u64 table[AREA_TABLE_PAGES];	/* physical pages of the table */
+	__u64 tables_digest;	/* of the page tables when it was preserved */
+	__u64 tables_lines;
 };
 
 /*

@@ -19,33 +19,40 @@
  *	run=T		length of the run without kexec (default 4000)
  *	outage=T	half way through, take bus mastering away for this long
  *	fault		half way through, send one frame to an unmapped address
+ *	memory=MIB	so much memory beside that which the device writes to
+ *	pages=SIZE	4k, 2m or mixed: all of it in such pages
+ *	native		the device's own driver is built in: it has the device before
+ *			the test in the first kernel, and nobody has in the second
  */
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/reboot.h>
 #include <unistd.h>
 
 #include <linux/pci_regs.h>
 
 #include <libliveupdate.h>
 #include <libvfio.h>
-#include <libvmlu.h>
 
-#include "dma_guest.h"
+#include "dma_vm.h"
 #include "report.h"
 
 #define STATE_SESSION	"dma-continuity-state"
 #define STATE_TOKEN	1
 #define SESSION		"dma-continuity"
 
+#define NATIVE_DRIVER	"igb"
+
 static struct {
 	bool nokexec;
 	bool fault;
+	bool native;
 	unsigned long run_ms;
 	unsigned long outage_ms;
+	size_t memory_mib;
+	enum guest_pages pages;
 } options = { .run_ms = 4000 };
 
 static void parse_options(int argc, char *argv[])
@@ -59,17 +66,39 @@ static void parse_options(int argc, char *argv[])
 			options.nokexec = true;
 		else if (!strcmp(argv[i], "fault"))
 			options.fault = true;
+		else if (!strcmp(argv[i], "native"))
+			options.native = true;
 		else if (!strncmp(argv[i], "run=", 4))
 			options.run_ms = strtoul(argv[i] + 4, NULL, 10);
 		else if (!strncmp(argv[i], "outage=", 7))
 			options.outage_ms = strtoul(argv[i] + 7, NULL, 10);
+		else if (!strncmp(argv[i], "memory=", 7))
+			options.memory_mib = strtoul(argv[i] + 7, NULL, 10);
+		else if (!strncmp(argv[i], "pages=", 6))
+			options.pages = guest_pages_named(argv[i] + 6);
 		else
 			ksft_exit_fail_msg("unknown option %s\n", argv[i]);
 	}
 }
 
-static void run_without_kexec(struct igb_rx *rx)
+/* @driver: of the device, before it is bound to another one; or NULL */
+static void check_driver(const char *driver)
 {
+	char *found;
+
+	if (access("/sys/bus/pci/drivers/" NATIVE_DRIVER, F_OK))
+		fail_exit("no driver " NATIVE_DRIVER);
+	found = sysfs_driver_get(bdf);
+	if (strcmp(found ?: "none", driver ?: "none"))
+		ksft_exit_fail_msg("the driver of the device is %s, not %s\n",
+				   found ?: "none", driver ?: "none");
+	free(found);
+}
+
+static void run_without_kexec(struct dma_vm *machine)
+{
+	struct igb_rx *rx = &machine->rx;
+
 	receive(rx, options.run_ms / 2, ~0ULL);
 	if (options.fault)
 		igb_rx_redirect(rx, igb_rx_poll(rx) + 20, NOWHERE_IOVA);
@@ -79,62 +108,37 @@ static void run_without_kexec(struct igb_rx *rx)
 		vfio_pci_cmd_set(rx->device, PCI_COMMAND_MASTER);
 	}
 	receive(rx, options.run_ms / 2, ~0ULL);
-
-	report_ring("done", rx->area);
-	reached("done");
-	receive(rx, SETTLE_MS, ~0ULL);
-	igb_rx_stop(rx);
+	dma_vm_end(machine);
 }
 
 static void stage_1(int luo_fd)
 {
-	int memfd = area_create();
-	struct dma_area *area = area_map(memfd);
-	struct igb_rx rx = { .area = area };
-	struct vmlu vm;
-	int session;
+	struct dma_vm machine;
 
-	dma_device_find(bdf);
-	dma_device_bind_driver(bdf);
-	must(vmlu_open(&vm), "iommufd");
-	must(vmlu_add_memory(&vm, memfd, AREA_IOVA), "add memory");
-	must(vmlu_add_device(&vm, dma_device_open_cdev(bdf)), "add device");
-	rx.device = dma_device_use(bdf, vm.iommufd, vm.devices[0].fd);
-	area->iova = AREA_IOVA;
-	area_publish(area);
-	igb_rx_start(&rx);
-	reached("rx_on");
-	if (receive(&rx, WARM_UP_MS, WARM_UP_FRAMES) < WARM_UP_FRAMES) {
-		report_ring("rx_on", area);
-		ksft_exit_fail_msg("fewer than %d frames in %d s\n",
-				   WARM_UP_FRAMES, WARM_UP_MS / 1000);
+	if (options.native) {
+		dma_device_find(bdf);
+		check_driver(NATIVE_DRIVER);
 	}
-
+	if (options.memory_mib)
+		dma_vm_start_in(&machine, options.memory_mib << 20,
+				options.pages);
+	else
+		dma_vm_start(&machine);
 	create_state_file(luo_fd, STATE_SESSION, STATE_TOKEN, 2);
-	session = luo_create_session(luo_fd, SESSION);
-	must(session, "create session");
-	must(vmlu_save(&vm, session), "save");
+	dma_vm_save(&machine, luo_fd, SESSION);
+	if (!options.memory_mib)
+		area_keep_tables(machine.rx.area);
 	reached("preserved");
 
-	if (options.nokexec) {
-		run_without_kexec(&rx);
-		return;
-	}
-
-	/* Nobody gives descriptors back from here on: leave a full ring. */
-	igb_rx_refill(&rx);
-	receive(&rx, PHASE_MS, ~0ULL);
-	report_ring("preserved", area);
-	reached("freeze");
-	report_drain();
-	reboot(RB_KEXEC);
-	fail_exit("reboot");
+	if (options.nokexec)
+		run_without_kexec(&machine);
+	else
+		dma_vm_leave(&machine);
 }
 
 static void stage_2(int luo_fd, int state_session)
 {
-	struct igb_rx rx;
-	struct vmlu vm;
+	struct dma_vm machine;
 	int session, stage;
 
 	dma_device_find(bdf);
@@ -142,35 +146,13 @@ static void stage_2(int luo_fd, int state_session)
 	restore_and_read_stage(state_session, STATE_TOKEN, &stage);
 	if (stage != 2)
 		ksft_exit_fail_msg("the state says stage %d\n", stage);
+	if (options.native)
+		check_driver(NULL);
 	dma_device_bind_driver(bdf);
 	session = luo_retrieve_session(luo_fd, SESSION);
 	must(session, "retrieve session");
-	must(vmlu_load(&vm, session), "load");
-
-	rx.area = area_map(vm.memory[0].fd);
-	area_check(rx.area);
-	report_ring("retrieved", rx.area);
-	reached("retrieved");
-	usleep(PHASE_MS * 1000);
-
-	must(vmlu_take_over(&vm), "take over");
-	rx.device = dma_device_use(bdf, vm.iommufd, vm.devices[0].fd);
-	reached("bound");
-	receive(&rx, PHASE_MS, ~0ULL);
-
-	must(vmlu_replace(&vm), "replace");
-	reached("replaced");
-	receive(&rx, PHASE_MS, ~0ULL);
-
-	must(vmlu_finish(&vm, session), "finish session");
-	must(luo_session_finish(state_session), "finish state session");
-	reached("finished");
-	receive(&rx, PHASE_MS, ~0ULL);
-
-	report_ring("done", rx.area);
-	reached("done");
-	receive(&rx, SETTLE_MS, ~0ULL);
-	igb_rx_stop(&rx);
+	dma_vm_load(&machine, session);
+	dma_vm_go_on(&machine, session, state_session);
 }
 
 int main(int argc, char *argv[])

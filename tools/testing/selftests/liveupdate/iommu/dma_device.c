@@ -16,6 +16,7 @@
 
 #include <linux/iommufd.h>
 #include <linux/pci_ids.h>
+#include <linux/pci_regs.h>
 #include <linux/vfio.h>
 
 #include <libliveupdate.h>
@@ -135,6 +136,20 @@ void dma_device_bind_driver(const char *bdf)
 	}
 	free(driver);
 	file_write("/sys/bus/pci/drivers_probe", bdf);
+}
+
+bool dma_device_is_master(const char *bdf)
+{
+	char path[64];
+	u16 command;
+	int fd;
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/config", bdf);
+	fd = open(path, O_RDONLY);
+	if (fd < 0 || pread(fd, &command, 2, PCI_COMMAND) != 2)
+		fail_exit("%s", path);
+	close(fd);
+	return command & PCI_COMMAND_MASTER;
 }
 
 static void map_registers(struct vfio_pci_device *device)

@@ -26,6 +26,9 @@ struct vfio_pci_device *dma_device_attach(const char *bdf, int memfd);
 /* Bind the device to vfio-pci. */
 void dma_device_bind_driver(const char *bdf);
 
+/* May the device do DMA, as its configuration space has it? */
+bool dma_device_is_master(const char *bdf);
+
 /* Open the device's character device once more: a descriptor or -errno. */
 int dma_device_open_cdev(const char *bdf);
 

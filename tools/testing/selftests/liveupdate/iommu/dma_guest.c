@@ -5,7 +5,9 @@
  */
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,7 +18,22 @@
 #include "dma_guest.h"
 #include "report.h"
 
+#define TABLES	"/sys/kernel/debug/iommu/intel/%s/domain_translation_struct"
+
 char bdf[BDF_SIZE];
+
+bool guest_flag(const struct guest_flag *flags, size_t nr, const char *word)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		if (!strcmp(flags[i].name, word)) {
+			*flags[i].set = true;
+			return true;
+		}
+	}
+	return false;
+}
 
 void must(int err, const char *what)
 {
@@ -108,6 +125,46 @@ void area_check(struct dma_area *area)
 					   i, table[i], pages[i]);
 }
 
+/* FNV-1a, and the number of lines, of which a few are headings */
+static u64 tables_digest(u64 *lines)
+{
+	u64 digest = 0xcbf29ce484222325;
+	char path[96];
+	FILE *file;
+	int c;
+
+	snprintf(path, sizeof(path), TABLES, bdf);
+	file = fopen(path, "r");
+	if (!file)
+		fail_exit("%s", path);
+	*lines = 0;
+	while ((c = getc(file)) != EOF) {
+		digest = (digest ^ c) * 0x100000001b3;
+		*lines += c == '\n';
+	}
+	fclose(file);
+	return digest;
+}
+
+void area_keep_tables(struct dma_area *area)
+{
+	area->tables_digest = tables_digest(&area->tables_lines);
+	/* Each page has a line, or two headings tell of nothing. */
+	if (area->tables_lines < AREA_PAGES / 512 + 2)
+		ksft_exit_fail_msg("the tables of the device have %lu lines\n",
+				   (unsigned long)area->tables_lines);
+}
+
+void area_check_tables(const struct dma_area *area, const char *when)
+{
+	u64 lines, digest = tables_digest(&lines);
+
+	if (lines != area->tables_lines || digest != area->tables_digest)
+		ksft_exit_fail_msg("%s: the device has other tables: %lu lines, not %lu\n",
+				   when, lines,
+				   (unsigned long)area->tables_lines);
+}
+
 int area_create(void)
 {
 	int memfd = memfd_create("dma-continuity", MFD_ALLOW_SEALING);
@@ -128,4 +185,15 @@ u64 receive(struct igb_rx *rx, u64 ms, u64 frames)
 		count = igb_rx_poll(rx);
 	} while (now_ms() < end && count < frames);
 	return count;
+}
+
+void start_receiving(struct igb_rx *rx)
+{
+	igb_rx_start(rx);
+	reached("rx_on");
+	if (receive(rx, WARM_UP_MS, WARM_UP_FRAMES) >= WARM_UP_FRAMES)
+		return;
+	report_ring("rx_on", rx->area);
+	ksft_exit_fail_msg("fewer than %d frames in %d s\n", WARM_UP_FRAMES,
+			   WARM_UP_MS / 1000);
 }

@@ -20,6 +20,15 @@
 /* The device, if it was found already. */
 extern char bdf[BDF_SIZE];
 
+/* A word that a program takes, and what it sets. */
+struct guest_flag {
+	const char *name;
+	bool *set;
+};
+
+/* Take a word if it is one of @flags. */
+bool guest_flag(const struct guest_flag *flags, size_t nr, const char *word);
+
 /* End the program if @err is one. */
 void must(int err, const char *what);
 
@@ -38,6 +47,17 @@ void area_publish(struct dma_area *area);
 
 /* The device's page tables know only the pages that the memfd had before. */
 void area_check(struct dma_area *area);
+
+/*
+ * What the hardware's tables say about the device, all the way down to its
+ * memory: a digest of the kernel's report of them, which is left in the area and
+ * has to be the same later.
+ */
+void area_keep_tables(struct dma_area *area);
+void area_check_tables(const struct dma_area *area, const char *when);
+
+/* Start the receiver, and see that it works. */
+void start_receiving(struct igb_rx *rx);
 
 /* Take frames for @ms milliseconds, or until @frames have come in all. */
 u64 receive(struct igb_rx *rx, u64 ms, u64 frames);

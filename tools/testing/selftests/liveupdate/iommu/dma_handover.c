@@ -15,6 +15,7 @@
  *	refused		it must not be possible to preserve the device
  *	lost		the device does not come over: claiming it fails
  *	twice		preserve, unpreserve and preserve again
+ *	dead-queue	the IOMMU's invalidation queue stops when the kernel ends
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,35 +46,25 @@ static struct {
 	bool refused;
 	bool lost;
 	bool twice;
+	bool dead_queue;
 } options;
 
 static void parse_options(int argc, char *argv[])
 {
-	static const struct {
-		const char *name;
-		bool *set;
-	} known[] = {
+	static const struct guest_flag known[] = {
 		{ "unclaimed", &options.unclaimed },
 		{ "keep", &options.keep },
 		{ "refused", &options.refused },
 		{ "lost", &options.lost },
 		{ "twice", &options.twice },
+		{ "dead-queue", &options.dead_queue },
 	};
-	size_t i;
 	int arg;
 
 	for (arg = 1; arg < argc; arg++) {
-		if (!strcmp(argv[arg], "-s")) {
+		if (!strcmp(argv[arg], "-s"))
 			arg++;
-			continue;
-		}
-		for (i = 0; i < ARRAY_SIZE(known); i++) {
-			if (!strcmp(argv[arg], known[i].name)) {
-				*known[i].set = true;
-				break;
-			}
-		}
-		if (i == ARRAY_SIZE(known))
+		else if (!guest_flag(known, ARRAY_SIZE(known), argv[arg]))
 			ksft_exit_fail_msg("unknown option %s\n", argv[arg]);
 	}
 }
@@ -107,17 +98,13 @@ static void stage_1(int luo_fd)
 	rx.device = dma_device_attach(bdf, memfd);
 	area->iova = AREA_IOVA;
 	area_publish(area);
-	igb_rx_start(&rx);
-	reached("rx_on");
-	if (receive(&rx, WARM_UP_MS, WARM_UP_FRAMES) < WARM_UP_FRAMES) {
-		report_ring("rx_on", area);
-		ksft_exit_fail_msg("fewer than %d frames in %d s\n",
-				   WARM_UP_FRAMES, WARM_UP_MS / 1000);
-	}
+	start_receiving(&rx);
 
 	device = open(TEST_FILE, O_RDWR);
 	if (device < 0)
 		fail_exit(TEST_FILE);
+	if (options.dead_queue)
+		must(command(device, "damage=queue"), "damage=queue");
 	must(command(device, bdf), bdf);
 	if (options.refused) {
 		session = luo_create_session(luo_fd, SESSION);
@@ -135,6 +122,7 @@ static void stage_1(int luo_fd)
 		close(session);
 		session = preserve_both(luo_fd, memfd, device);
 	}
+	area_keep_tables(area);
 	reached("preserved");
 
 	/* Nobody gives descriptors back from here on: leave a full ring. */
@@ -147,11 +135,12 @@ static void stage_1(int luo_fd)
 	fail_exit("reboot");
 }
 
-static void take_over(int device)
+static void take_over(int device, const struct dma_area *area)
 {
 	char text[64];
 
 	must(command(device, "claim"), "claim");
+	area_check_tables(area, "bound");
 	reached("bound");
 	usleep(PHASE_MS * 1000);
 	if (options.keep)
@@ -188,6 +177,8 @@ static void stage_2(int luo_fd, int state_session)
 
 	area = area_map(memfd);
 	area_check(area);
+	if (!options.lost)
+		area_check_tables(area, "retrieved");
 	report_ring("retrieved", area);
 	reached("retrieved");
 	usleep(PHASE_MS * 1000);
@@ -196,7 +187,7 @@ static void stage_2(int luo_fd, int state_session)
 		if (!command(device, "claim"))
 			ksft_exit_fail_msg("a device that was lost could be claimed\n");
 	} else if (!options.unclaimed) {
-		take_over(device);
+		take_over(device, area);
 	}
 
 	must(luo_session_finish(session), "finish session");

@@ -10,6 +10,7 @@
  *
  * Options:
  *	leave	do not take the device over in the end: it has to be stopped
+ *	drop	the same, after its file was retrieved
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,19 +28,22 @@
 #include <unistd.h>
 
 #include <linux/io.h>
+#include <linux/iommufd.h>
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
 
 #include <libliveupdate.h>
 #include <libvfio.h>
-#include <libvmlu.h>
 
-#include "dma_guest.h"
+#include "dma_vm.h"
 #include "report.h"
 
 #define STATE_SESSION	"dma-hostile-state"
 #define STATE_TOKEN	1
 #define SESSION		"dma-hostile"
+
+/* What libvmlu calls the first device */
+#define DEVICE_TOKEN	0x200
 
 /* A file that cannot be frozen, and a device that it can stand for. */
 #define TEST_MODULE	"/tests/liveupdate-test.ko"
@@ -47,6 +51,7 @@
 #define TEST_DEVICE	"0000:00:1f.2 fail"
 
 static bool leave;
+static bool drop;
 
 #define expect(want, call) check_that(want, call, #call, __func__, __LINE__)
 
@@ -117,14 +122,58 @@ static bool can_read_register(struct vfio_pci_device *device)
 	return true;
 }
 
+/* A page of BAR 0 for other devices: a descriptor or -errno. */
+static int export_bar(struct vfio_pci_device *device)
+{
+	struct {
+		struct vfio_device_feature feature;
+		struct vfio_device_feature_dma_buf get;
+		struct vfio_region_dma_range range;
+	} arg = {
+		.feature = {
+			.argsz = sizeof(arg),
+			.flags = VFIO_DEVICE_FEATURE_GET |
+				 VFIO_DEVICE_FEATURE_DMA_BUF,
+		},
+		.get = {
+			.region_index = VFIO_PCI_BAR0_REGION_INDEX,
+			.open_flags = O_RDWR | O_CLOEXEC,
+			.nr_ranges = 1,
+		},
+		.range = { .length = 4096 },
+	};
+	int fd = ioctl(device->fd, VFIO_DEVICE_FEATURE, &arg);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Whether others can begin to use what is exported: 0 or -errno. */
+static int import(int exported)
+{
+	struct iommu_ioas_alloc ioas = { .size = sizeof(ioas) };
+	struct iommu_ioas_map_file map = {
+		.size = sizeof(map),
+		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE |
+			 IOMMU_IOAS_MAP_WRITEABLE,
+		.fd = exported,
+		.length = 4096,
+		.iova = AREA_IOVA,
+	};
+	int iommufd = open("/dev/iommu", O_RDWR), err;
+
+	if (iommufd < 0 || ioctl(iommufd, IOMMU_IOAS_ALLOC, &ioas))
+		fail_exit("/dev/iommu");
+	map.ioas_id = ioas.out_ioas_id;
+	err = ioctl(iommufd, IOMMU_IOAS_MAP_FILE, &map) ? -errno : 0;
+	close(iommufd);
+	return err;
+}
+
+static int exported = -1;
+
 /* Whoever is frozen has no way to the device. */
 static void check_frozen(struct vfio_pci_device *device)
 {
-	struct vfio_device_feature feature = {
-		.argsz = sizeof(feature),
-		.flags = VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_GET |
-			 VFIO_DEVICE_FEATURE_DMA_BUF,
-	};
 	struct vfio_device_info info = { .argsz = sizeof(info) };
 	off_t command = device->config_space.offset + PCI_COMMAND;
 	u16 value = 0;
@@ -133,8 +182,8 @@ static void check_frozen(struct vfio_pci_device *device)
 	expect(EIO, errno);
 	expect(-1, ioctl(device->fd, VFIO_DEVICE_GET_INFO, &info));
 	expect(EIO, errno);
-	expect(-1, ioctl(device->fd, VFIO_DEVICE_FEATURE, &feature));
-	expect(EIO, errno);
+	expect(-EIO, export_bar(device));
+	expect(-ENODEV, import(exported));
 	expect(-1, ioctl(device->fd, VFIO_DEVICE_RESET));
 	expect(EIO, errno);
 	expect(-EIO, irq(device, true));
@@ -155,6 +204,9 @@ static void *look_at_frozen(void *data)
 	while (pread(device->fd, &value, 2, command) == 2)
 		;
 	expect(EIO, errno);
+	/* Userspace is kept out first. This waits for all the rest. */
+	while (can_read_register(device))
+		;
 	check_frozen(device);
 	return NULL;
 }
@@ -183,49 +235,31 @@ static void fail_later(int luo_fd, struct vfio_pci_device *device)
 
 static void stage_1(int luo_fd)
 {
-	int memfd = area_create();
-	struct igb_rx rx = { .area = area_map(memfd) };
-	struct vmlu vm;
-	int session;
+	struct vfio_pci_device *device;
+	struct dma_vm machine;
 
-	dma_device_find(bdf);
-	dma_device_bind_driver(bdf);
-	must(vmlu_open(&vm), "iommufd");
-	must(vmlu_add_memory(&vm, memfd, AREA_IOVA), "add memory");
-	must(vmlu_add_device(&vm, dma_device_open_cdev(bdf)), "add device");
-	rx.device = dma_device_use(bdf, vm.iommufd, vm.devices[0].fd);
-	rx.area->iova = AREA_IOVA;
-	area_publish(rx.area);
-	igb_rx_start(&rx);
-	reached("rx_on");
-	if (receive(&rx, WARM_UP_MS, WARM_UP_FRAMES) < WARM_UP_FRAMES)
-		ksft_exit_fail_msg("fewer than %d frames in %d s\n",
-				   WARM_UP_FRAMES, WARM_UP_MS / 1000);
-
+	dma_vm_start(&machine);
+	device = machine.rx.device;
 	create_state_file(luo_fd, STATE_SESSION, STATE_TOKEN, 2);
-	session = luo_create_session(luo_fd, SESSION);
-	must(session, "create session");
-	must(vmlu_save(&vm, session), "save");
+	dma_vm_save(&machine, luo_fd, SESSION);
 	reached("preserved");
 
-	expect(0, irq(rx.device, true));
+	expect(0, irq(device, true));
 	expect(-EBUSY, kexec_now());
-	expect(0, irq(rx.device, false));
-	check_usable(rx.device);
+	expect(0, irq(device, false));
+	check_usable(device);
 
 	signal(SIGBUS, bus_error);
-	expect(1, can_read_register(rx.device));
-	fail_later(luo_fd, rx.device);
-	expect(1, can_read_register(rx.device));
-	check_usable(rx.device);
-
-	igb_rx_refill(&rx);
-	receive(&rx, PHASE_MS, ~0ULL);
-	report_ring("preserved", rx.area);
-	reached("freeze");
-	report_drain();
-	reboot(RB_KEXEC);
-	fail_exit("reboot");
+	expect(1, can_read_register(device));
+	exported = export_bar(device);
+	must(exported, "export of BAR 0");
+	expect(0, import(exported));
+	fail_later(luo_fd, device);
+	expect(0, import(exported));
+	close(exported);
+	expect(1, can_read_register(device));
+	check_usable(device);
+	dma_vm_leave(&machine);
 }
 
 /* -errno, or 0 if the device can be opened. */
@@ -251,20 +285,6 @@ static int reset_by_root(void)
 	if (fd >= 0)
 		close(fd);
 	return err;
-}
-
-static bool is_master(void)
-{
-	char path[64];
-	u16 command;
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", bdf);
-	fd = open(path, O_RDONLY);
-	if (fd < 0 || pread(fd, &command, 2, PCI_COMMAND) != 2)
-		fail_exit("%s", path);
-	close(fd);
-	return command & PCI_COMMAND_MASTER;
 }
 
 static int bind_elsewhere(int cdev)
@@ -294,74 +314,73 @@ static void stay_awake(void)
 	close(fd);
 }
 
-/* Nobody has asked for the device. */
+/* Nobody has asked for the device, or who has could not bind it. */
 static void give_up(int session)
 {
 	stay_awake();
-	expect(1, is_master());
+	if (drop) {
+		int cdev = luo_session_retrieve_fd(session, DEVICE_TOKEN);
+
+		must(cdev, "retrieve device");
+		expect(-EPERM, bind_elsewhere(cdev));
+		expect(-EBUSY, luo_session_finish(session));
+		close(cdev);
+	}
+	expect(1, dma_device_is_master(bdf));
 	expect(0, luo_session_finish(session));
-	expect(0, is_master());
+	expect(0, dma_device_is_master(bdf));
 	reached("finished");
 	expect(0, open_cdev());
 	usleep(PHASE_MS * 1000);
-	expect(0, is_master());
+	expect(0, dma_device_is_master(bdf));
 	reached("done");
 	usleep(SETTLE_MS * 1000);
 }
 
-static void take_over(int session, struct igb_rx *rx)
+static void take_over(int session)
 {
-	struct vmlu vm;
+	struct vfio_pci_device *device;
+	struct dma_vm machine;
 
-	must(vmlu_load(&vm, session), "load");
-	rx->area = area_map(vm.memory[0].fd);
-	area_check(rx->area);
-	report_ring("retrieved", rx->area);
-	reached("retrieved");
-
+	dma_vm_load(&machine, session);
 	expect(-EBUSY, open_cdev());
 	expect(-EBUSY, luo_session_finish(session));
-	expect(-EPERM, bind_elsewhere(vm.devices[0].fd));
+	expect(-EPERM, bind_elsewhere(machine.vm.devices[0].fd));
 	usleep(PHASE_MS * 1000);
 
-	must(vmlu_take_over(&vm), "take over");
-	rx->device = dma_device_use(bdf, vm.iommufd, vm.devices[0].fd);
-	reached("bound");
-	check_usable(rx->device);
+	dma_vm_take_over(&machine);
+	device = machine.rx.device;
+	check_usable(device);
 	expect(-EBUSY, open_cdev());
 	expect(-EBUSY, reset_by_root());
-	expect(-1, ioctl(rx->device->fd, VFIO_DEVICE_RESET));
+	expect(-1, ioctl(device->fd, VFIO_DEVICE_RESET));
 	expect(EBUSY, errno);
 	expect(-EBUSY, luo_session_finish(session));
-	receive(rx, PHASE_MS, ~0ULL);
+	receive(&machine.rx, PHASE_MS, ~0ULL);
 
-	must(vmlu_replace(&vm), "replace");
+	must(vmlu_replace(&machine.vm), "replace");
 	reached("replaced");
 	expect(-EBUSY, open_cdev());
 	expect(-EBUSY, reset_by_root());
-	receive(rx, PHASE_MS, ~0ULL);
+	receive(&machine.rx, PHASE_MS, ~0ULL);
 
-	expect(0, vmlu_finish(&vm, session));
+	expect(0, vmlu_finish(&machine.vm, session));
 	reached("finished");
 	expect(0, open_cdev());
-	receive(rx, PHASE_MS, ~0ULL);
+	receive(&machine.rx, PHASE_MS, ~0ULL);
 
-	report_ring("done", rx->area);
-	reached("done");
-	receive(rx, SETTLE_MS, ~0ULL);
-	igb_rx_stop(rx);
+	dma_vm_end(&machine);
 	/* Nothing is left that would keep anybody from it. */
-	expect(0, ioctl(rx->device->fd, VFIO_DEVICE_RESET));
+	expect(0, ioctl(device->fd, VFIO_DEVICE_RESET));
 
 	/* It ran when it was taken over, and that is not what it goes back to. */
-	munmap(rx->device->bars[0].vaddr, rx->device->bars[0].info.size);
-	close(rx->device->fd);
-	expect(0, is_master());
+	munmap(device->bars[0].vaddr, device->bars[0].info.size);
+	close(device->fd);
+	expect(0, dma_device_is_master(bdf));
 }
 
 static void stage_2(int luo_fd, int state_session)
 {
-	struct igb_rx rx;
 	int session, stage;
 
 	dma_device_find(bdf);
@@ -378,7 +397,7 @@ static void stage_2(int luo_fd, int state_session)
 	if (leave)
 		give_up(session);
 	else
-		take_over(session, &rx);
+		take_over(session);
 	expect(0, luo_session_finish(state_session));
 }
 
@@ -388,7 +407,9 @@ int main(int argc, char *argv[])
 
 	if (err)
 		ksft_exit_fail_msg("report channel: %s\n", strerror(-err));
-	for (i = 1; i < argc; i++)
-		leave |= !strcmp(argv[i], "leave");
+	for (i = 1; i < argc; i++) {
+		drop |= !strcmp(argv[i], "drop");
+		leave |= drop || !strcmp(argv[i], "leave");
+	}
 	return luo_test(argc, argv, STATE_SESSION, stage_1, stage_2);
 }

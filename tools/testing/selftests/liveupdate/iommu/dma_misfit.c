@@ -19,6 +19,8 @@
  *	no-luo		the next kernel has no live update
  *	plain		nothing is preserved
  *	poweroff	preserve, but switch the machine off
+ *	reboot		preserve, but let firmware start the machine again
+ *	ignored		the next kernel is told that the unit has no devices
  *	crash		preserve, but crash, with a kdump kernel loaded
  */
 #define _GNU_SOURCE
@@ -41,6 +43,7 @@
 #include <libliveupdate.h>
 #include <libvfio.h>
 
+#include "acpi_initrd.h"
 #include "dma_guest.h"
 #include "physmem.h"
 #include "report.h"
@@ -63,40 +66,30 @@ static struct {
 	bool no_luo;
 	bool plain;
 	bool poweroff;
+	bool reboot;
 	bool crash;
+	bool ignored;
 } options;
 
 static void parse_options(int argc, char *argv[])
 {
-	static const struct {
-		const char *name;
-		bool *set;
-	} known[] = {
+	static const struct guest_flag known[] = {
 		{ "no-iommu", &options.no_iommu },
 		{ "no-luo", &options.no_luo },
 		{ "plain", &options.plain },
 		{ "poweroff", &options.poweroff },
+		{ "reboot", &options.reboot },
 		{ "crash", &options.crash },
+		{ "ignored", &options.ignored },
 	};
-	size_t i;
 	int arg;
 
 	for (arg = 1; arg < argc; arg++) {
-		if (!strcmp(argv[arg], "-s")) {
+		if (!strcmp(argv[arg], "-s"))
 			arg++;
-			continue;
-		}
-		if (!strncmp(argv[arg], "damage=", strlen("damage="))) {
+		else if (!strncmp(argv[arg], "damage=", strlen("damage=")))
 			options.damage = argv[arg];
-			continue;
-		}
-		for (i = 0; i < ARRAY_SIZE(known); i++) {
-			if (!strcmp(argv[arg], known[i].name)) {
-				*known[i].set = true;
-				break;
-			}
-		}
-		if (i == ARRAY_SIZE(known))
+		else if (!guest_flag(known, ARRAY_SIZE(known), argv[arg]))
 			ksft_exit_fail_msg("unknown option %s\n", argv[arg]);
 	}
 }
@@ -104,20 +97,6 @@ static void parse_options(int argc, char *argv[])
 static int command(int fd, const char *text)
 {
 	return write(fd, text, strlen(text)) < 0 ? -errno : 0;
-}
-
-static bool is_master(void)
-{
-	char path[64];
-	u16 command;
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", bdf);
-	fd = open(path, O_RDONLY);
-	if (fd < 0 || pread(fd, &command, 2, PCI_COMMAND) != 2)
-		fail_exit("%s", path);
-	close(fd);
-	return command & PCI_COMMAND_MASTER;
 }
 
 struct frame {
@@ -190,11 +169,7 @@ static void start_device(struct igb_rx *rx, int memfd)
 	rx->area->iova = lay_bait() - AREA_RING_AT;
 	map_again(rx->device, memfd, rx->area->iova);
 	area_publish(rx->area);
-	igb_rx_start(rx);
-	reached("rx_on");
-	if (receive(rx, WARM_UP_MS, WARM_UP_FRAMES) < WARM_UP_FRAMES)
-		ksft_exit_fail_msg("fewer than %d frames in %d s\n",
-				   WARM_UP_FRAMES, WARM_UP_MS / 1000);
+	start_receiving(rx);
 }
 
 static void hand_over(int luo_fd, int memfd)
@@ -250,6 +225,8 @@ static void stage_1(int luo_fd)
 	dma_device_find(bdf);
 	if (options.crash)
 		load_crash_kernel();
+	if (options.ignored)
+		acpi_initrd_load_without_devices();
 	start_device(&rx, memfd);
 	if (!options.plain) {
 		create_state_file(luo_fd, STATE_SESSION, STATE_TOKEN, 2);
@@ -262,7 +239,8 @@ static void stage_1(int luo_fd)
 	report_drain();
 	if (options.crash)
 		crash();
-	reboot(options.poweroff ? RB_POWER_OFF : RB_KEXEC);
+	reboot(options.poweroff ? RB_POWER_OFF :
+	       options.reboot ? RB_AUTOBOOT : RB_KEXEC);
 	fail_exit("reboot");
 }
 
@@ -305,7 +283,7 @@ static void now_at(const char *name)
 
 static void check_stopped(const char *when)
 {
-	if (is_master())
+	if (dma_device_is_master(bdf))
 		ksft_exit_fail_msg("%s: the device is a bus master\n", when);
 }
 

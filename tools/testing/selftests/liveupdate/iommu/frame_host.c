@@ -45,6 +45,11 @@
 /* How far behind the oldest empty descriptor landings are looked for. */
 #define WINDOW		64
 
+/* The memory of a q35 machine is in one piece if there is less than this. */
+#define SPLIT_SIZE	0xb0000000UL
+#define LOW_END		(2UL << 30)
+#define HIGH_BEGIN	(4UL << 30)
+
 struct sent {
 	__u64 t_ns;
 	int err;
@@ -151,9 +156,17 @@ static void *sender(void *unused)
 	return NULL;
 }
 
-/* Guest addresses come from the guest: a wrong one must not crash us. */
+/*
+ * Guest addresses come from the guest: a wrong one must not crash us. As in
+ * ram_map.py, a machine with much memory has some of it above 4 GiB.
+ */
 static __u8 *guest_page(__u64 address)
 {
+	if (ram_size >= SPLIT_SIZE && address >= LOW_END) {
+		if (address < HIGH_BEGIN)
+			return NULL;
+		address -= HIGH_BEGIN - LOW_END;
+	}
 	if (address % AREA_PAGE || address >= ram_size)
 		return NULL;
 	return ram + address;

@@ -3,8 +3,9 @@
 
 The emulated device works in a thread of QEMU, so a host that is busy with other
 things delays it like a fault of the guest would. The kernel counts for each
-thread how long it was ready to run and had to wait; a long wait is no property
-of what we measure.
+thread how long it was ready to run and had to wait, and for each processor how
+long the machine below, if there is one, used it for others; a long wait is no
+property of what we measure.
 """
 
 import os
@@ -15,6 +16,9 @@ NICE = -15
 PERIOD_S = 0.01
 # Shorter waits are no news on a host with other processes.
 NOTED_MS = 5
+TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
+# Which number of a processor's line in /proc/stat counts what others took of it.
+STEAL = 8
 
 
 def favour(pid):
@@ -49,8 +53,16 @@ def waits(pid):
     return found
 
 
+def stolen(path="/proc/stat"):
+    """{processor: milliseconds in which it was somebody else's}"""
+    with open(path, encoding="ascii") as stat:
+        rows = [line.split() for line in stat if line.startswith("cpu")]
+    # The first line is the sum of the others.
+    return {row[0]: int(row[STEAL]) * TICK_MS for row in rows[1:] if len(row) > STEAL}
+
+
 class Watch(threading.Thread):
-    """Notes when a thread of the process had to wait."""
+    """Notes when a thread of the process, or a processor of the host, had to wait."""
 
     def __init__(self, pid):
         super().__init__(daemon=True)
@@ -58,16 +70,21 @@ class Watch(threading.Thread):
         self.noted = []
         self.ending = threading.Event()
 
+    def totals(self):
+        found = {thread: ns / 1e6 for thread, ns in waits(self.pid).items()}
+        found.update(stolen())
+        return found
+
     def run(self):
         try:
-            before = waits(self.pid)
-            while before and not self.ending.wait(PERIOD_S):
-                now = waits(self.pid)
+            before = self.totals()
+            while not self.ending.wait(PERIOD_S):
+                now = self.totals()
                 t_ns = time.time_ns()
-                for thread, total in now.items():
-                    wait_ms = (total - before.get(thread, total)) / 1e6
+                for name, total in now.items():
+                    wait_ms = total - before.get(name, total)
                     if wait_ms >= NOTED_MS:
-                        self.noted.append((t_ns, thread, wait_ms))
+                        self.noted.append((t_ns, name, wait_ms))
                 before = now
         except OSError:
             # The process has ended.

@@ -11,6 +11,8 @@ import os
 import re
 import struct
 
+import ram_map
+
 PAGE = 4096
 POINTER = ~(PAGE - 1) & (2**64 - 1)
 PRESENT = 1
@@ -28,11 +30,10 @@ class TableError(Exception):
 
 
 class Ram:
-    """The file behind the guest's memory; its offsets are guest addresses.
+    """The file behind the guest's memory.
 
-    That holds below the hole for devices, where all memory of the test's
-    machine is. The file is read, not mapped: looking at a page that the guest
-    never touched would allocate it.
+    It is read, not mapped: looking at a page that the guest never touched would
+    allocate it.
     """
 
     def __init__(self, path):
@@ -45,9 +46,10 @@ class Ram:
     def words(self, address, count):
         """count u64 values, all inside the memory."""
         length = 8 * count
-        if address % 8 or address > self.size or length > self.size - address:
+        at = ram_map.offset(address, self.size)
+        if address % 8 or at is None or length > self.size - at:
             raise TableError("%#x is not in the %#x bytes of memory" % (address, self.size))
-        data = os.pread(self.fd, length, address)
+        data = os.pread(self.fd, length, at)
         if len(data) != length:
             raise TableError("%#x cannot be read" % address)
         return struct.unpack("<%dQ" % count, data)

@@ -22,43 +22,11 @@ enum {
 
 static const char * const sessions[] = { "iommufd_kexec-1", "iommufd_kexec-2" };
 
-/* An iommufd with a HWPT that maps @memfd in two parts, and is marked */
-static int create_iommufd(int memfd, size_t size)
-{
-	struct iommu_test_cmd dev = {
-		.size = sizeof(dev),
-		.op = IOMMU_TEST_OP_MOCK_DOMAIN,
-	};
-	int fd = must(open("/dev/iommu", O_RDWR));
-	__u32 ioas = alloc_ioas(fd), hwpt;
-
-	dev.id = ioas;
-	must(ioctl(fd, IOMMU_TEST_CMD, &dev));
-	hwpt = alloc_hwpt(fd, dev.mock_domain.out_idev_id, ioas);
-	map_memfd(fd, ioas, memfd, 0, size / 2, MOCK_APERTURE_START);
-	map_memfd(fd, ioas, memfd, size / 2, size / 2,
-		  MOCK_APERTURE_START + size);
-	mark_hwpt(fd, hwpt, 0x0123456789abcdef);
-	return fd;
-}
-
-static int create_and_preserve(int luo_fd, const char *name)
-{
-	size_t size = 16 * sysconf(_SC_PAGE_SIZE);
-	int session = must(luo_create_session(luo_fd, name));
-	int memfd = create_memfd(size);
-	int iommufd = create_iommufd(memfd, size);
-
-	must(luo_session_preserve_fd(session, memfd, TOKEN_MEMFD));
-	must(luo_session_preserve_fd(session, iommufd, TOKEN_IOMMUFD));
-	return session;
-}
-
 static void stage_1(int luo_fd)
 {
 	create_state_file(luo_fd, STATE_SESSION, TOKEN_STATE, 2);
 	for (int i = 0; i < ARRAY_SIZE(sessions); i++)
-		create_and_preserve(luo_fd, sessions[i]);
+		preserve_iommufd(luo_fd, sessions[i], TOKEN_MEMFD, TOKEN_IOMMUFD);
 	daemonize_and_wait();
 }
 
@@ -88,7 +56,8 @@ static void stage_2(int luo_fd, int state_session)
 	ksft_test_result(!rc, "finish what nobody has asked for (%d)\n", rc);
 
 	/* Refused as long as there is something of the last live update */
-	must(close(create_and_preserve(luo_fd, sessions[0])));
+	must(close(preserve_iommufd(luo_fd, sessions[0], TOKEN_MEMFD,
+				    TOKEN_IOMMUFD)));
 	ksft_test_result_pass("another live update can begin\n");
 
 	must(luo_session_finish(state_session));

@@ -118,4 +118,40 @@ static inline int test_cmd(int fd, __u32 op, struct iommu_test_cmd cmd)
 			.session.cmd = IOMMU_TEST_SESSION_##_cmd, ##__VA_ARGS__ })
 #define device(_fd, _op, _pt)	err(ioctl(_fd, IOMMU_TEST_DEVICE_##_op, _pt))
 
+/* An iommufd with a HWPT that maps @memfd in two parts, and is marked */
+static inline int create_iommufd(int memfd, size_t size)
+{
+	struct iommu_test_cmd dev = {
+		.size = sizeof(dev),
+		.op = IOMMU_TEST_OP_MOCK_DOMAIN,
+	};
+	int fd = must(open("/dev/iommu", O_RDWR));
+	__u32 ioas = alloc_ioas(fd), hwpt;
+
+	dev.id = ioas;
+	must(ioctl(fd, IOMMU_TEST_CMD, &dev));
+	hwpt = alloc_hwpt(fd, dev.mock_domain.out_idev_id, ioas);
+	map_memfd(fd, ioas, memfd, 0, size / 2, MOCK_APERTURE_START);
+	map_memfd(fd, ioas, memfd, size / 2, size / 2,
+		  MOCK_APERTURE_START + size);
+	mark_hwpt(fd, hwpt, 0x0123456789abcdef);
+	return fd;
+}
+
+/* A session that alone holds on to a memfd and an iommufd that maps it */
+static inline int preserve_iommufd(int luo_fd, const char *name,
+				   __u64 memfd_token, __u64 iommufd_token)
+{
+	size_t size = 16 * sysconf(_SC_PAGE_SIZE);
+	int session = must(luo_create_session(luo_fd, name));
+	int memfd = create_memfd(size);
+	int iommufd = create_iommufd(memfd, size);
+
+	must(luo_session_preserve_fd(session, memfd, memfd_token));
+	must(luo_session_preserve_fd(session, iommufd, iommufd_token));
+	must(close(iommufd));
+	must(close(memfd));
+	return session;
+}
+
 #endif

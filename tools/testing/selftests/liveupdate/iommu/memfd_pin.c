@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,14 +102,19 @@ static size_t wrong_pages(const u64 *mem, int file)
 	return wrong;
 }
 
-/* Reads each page, so that it is present, and then asks where it is. */
+static void touch(const u64 *mem, int file)
+{
+	for (size_t page = 0; page < nr_pages(file); page++)
+		READ_ONCE(mem[page * PAGE / sizeof(*mem)]);
+}
+
+/* Where a page is can only be told of one that is mapped. */
 static size_t moved_pages(const u64 *mem, int file, const struct frames *frames)
 {
 	u64 pfns[MAX_PAGES];
 	size_t moved = 0;
 
-	for (size_t page = 0; page < nr_pages(file); page++)
-		READ_ONCE(mem[page * PAGE / sizeof(*mem)]);
+	touch(mem, file);
 	physmem_pfns(mem, nr_pages(file), pfns);
 	for (size_t page = 0; page < nr_pages(file); page++)
 		moved += pfns[page] != frames->pfn[file][page];
@@ -250,8 +256,10 @@ static void test_closed_session(int luo_fd)
 	close(fd);
 }
 
+/* What an attempt has unmapped, the next one would not look at. */
 static void page_out(u64 *mem, int file)
 {
+	touch(mem, file);
 	if (madvise(mem, nr_pages(file) * PAGE, MADV_PAGEOUT))
 		fail_exit("MADV_PAGEOUT");
 }
@@ -336,6 +344,17 @@ static size_t collect_frames(u64 *pfns, const int *files, int nr_files,
 	return nr;
 }
 
+/* What this process gives back it can have again: physmem_hog() asks for it. */
+static void stay_on_this_cpu(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(sched_getcpu(), &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		fail_exit("sched_setaffinity");
+}
+
 static const struct frames *retrieve_frames(int luo_fd)
 {
 	int session = luo_retrieve_session(luo_fd, SESSION "-frames");
@@ -365,6 +384,7 @@ static void stage_2(int luo_fd, int state_session)
 
 	ksft_print_header();
 	ksft_set_plan(30);
+	stay_on_this_cpu();
 
 	restore_and_read_stage(state_session, TOKEN_STATE, &stage);
 	frames = retrieve_frames(luo_fd);
@@ -416,8 +436,8 @@ static void stage_2(int luo_fd, int state_session)
 	/*
 	 * Of some of the files that failed at one allocation the record could
 	 * not be restored, so their memory is lost. Some frames of the others
-	 * are in use again, for page tables of the asker to begin with. Ask
-	 * before the pressure below, which needs memory for what it swaps out.
+	 * are in use again by now. Ask before the pressure below, which needs
+	 * memory for what it swaps out.
 	 */
 	for (int i = 0; i < 1 + NR_PARTLY; i++) {
 		int file = i ? FILE_PARTLY + i - 1 : FILE_IGNORED;

@@ -45,10 +45,11 @@ def marks(report):
 
 def judge(run):
     """(number of writes judged, what is wrong with them)"""
-    if "freeze" not in run.marks or "done" not in run.marks:
-        return 0, ["the test did not reach both marks, only: %s" % ", ".join(run.marks)]
-    writes = config_writes.judged_writes(run, run.marks["done"])
     trouble = []
+    if "freeze" not in run.marks or "done" not in run.marks:
+        trouble.append("the test did not reach both marks, only: %s" % ", ".join(run.marks))
+    # Of a test that broke off, what was written may be the cause.
+    writes = config_writes.judged_writes(run, run.marks.get("done", float("inf")))
     for write in writes:
         untouched = UNTOUCHED.get(write.model, {}).get(write.reg)
         if write.harm:

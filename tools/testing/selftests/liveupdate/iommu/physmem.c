@@ -23,9 +23,14 @@
 #define PAGEMAP_PRESENT		BIT_ULL(63)
 #define PAGEMAP_PFN		((1ULL << 55) - 1)
 #define KPF_BUDDY		BIT_ULL(10)
+#define KPF_ANON		BIT_ULL(12)
+#define KPF_PGTABLE		BIT_ULL(26)
 
 /* What the kernel needs to go on while a hog has the rest. */
 #define HOG_SPARE		(96UL << 20)
+/* And who takes it step by step, and looks what is left */
+#define TAKE_SPARE		(64UL << 20)
+#define TAKE_STEP		(1024UL << 10)
 
 /* The header of a swap space, as mkswap(8) writes it. */
 struct swap_header {
@@ -80,10 +85,14 @@ void physmem_pfns(const void *addr, size_t nr_pages, u64 *pfns)
 	}
 }
 
-static size_t count_free(const u64 *pfns, size_t nr)
+/*
+ * Free, or given out again: who takes the rest needs hundreds of page tables,
+ * and the arrays that describe it may lie in a huge page of their own.
+ */
+static size_t count_unowned(const u64 *pfns, size_t nr)
 {
 	int fd = must(open("/proc/kpageflags", O_RDONLY));
-	size_t nr_free = 0;
+	size_t nr_unowned = 0;
 
 	for (size_t i = 0; i < nr; i++) {
 		u64 flags;
@@ -92,11 +101,11 @@ static size_t count_free(const u64 *pfns, size_t nr)
 		    sizeof(flags))
 			ksft_exit_fail_msg("no flags of frame %llx\n",
 					   (unsigned long long)pfns[i]);
-		nr_free += !!(flags & KPF_BUDDY);
+		nr_unowned += !!(flags & (KPF_BUDDY | KPF_ANON | KPF_PGTABLE));
 	}
 	close(fd);
 
-	return nr_free;
+	return nr_unowned;
 }
 
 static int compare(const void *a, const void *b)
@@ -106,25 +115,46 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static size_t available(void)
+size_t physmem_info(const char *name)
 {
 	FILE *f = fopen("/proc/meminfo", "r");
+	size_t len = strlen(name), kib = 0;
 	char line[128];
-	size_t kib = 0;
 
 	if (!f)
 		ksft_exit_fail_msg("/proc/meminfo: %s\n", strerror(errno));
 	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %zu kB", &kib) == 1)
+		if (!strncmp(line, name, len) &&
+		    sscanf(line + len, ": %zu kB", &kib) == 1)
 			break;
 	fclose(f);
 
 	return kib << 10;
 }
 
+/* Until the kernel is short of it: what a process can have is an estimate. */
+void physmem_take(u64 value)
+{
+	size_t all = physmem_info("MemTotal"), taken = 0, i;
+	u64 *mem;
+
+	/* Pages as small as those that somebody has just given back. */
+	mem = mmap(NULL, all, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (mem == MAP_FAILED || madvise(mem, all, MADV_NOHUGEPAGE))
+		ksft_exit_fail_msg("no room for %zu bytes\n", all);
+	while (taken + TAKE_STEP <= all && physmem_info("MemFree") > TAKE_SPARE) {
+		for (i = 0; i < TAKE_STEP / sizeof(value); i++)
+			mem[taken / sizeof(value) + i] = value;
+		taken += TAKE_STEP;
+	}
+	ksft_print_msg("took %zu MiB\n", taken >> 20);
+}
+
 size_t physmem_hog(const u64 *pfns, size_t nr)
 {
-	size_t page = getpagesize(), size = available(), nr_hog, nr_rest = 0, nr_free;
+	size_t page = getpagesize(), size = physmem_info("MemAvailable");
+	size_t nr_hog, nr_rest = 0, nr_unowned;
 	u64 *hog, *rest;
 	char *mem;
 
@@ -148,15 +178,15 @@ size_t physmem_hog(const u64 *pfns, size_t nr)
 	for (size_t i = 0; i < nr; i++)
 		if (!bsearch(&pfns[i], hog, nr_hog, sizeof(*hog), compare))
 			rest[nr_rest++] = pfns[i];
-	nr_free = count_free(rest, nr_rest);
+	nr_unowned = count_unowned(rest, nr_rest);
 
-	ksft_print_msg("took %zu MiB: %zu of %zu frames among it, %zu free\n",
-		       size >> 20, nr - nr_rest, nr, nr_free);
+	ksft_print_msg("took %zu MiB: %zu of %zu frames among it, %zu free or reused\n",
+		       size >> 20, nr - nr_rest, nr, nr_unowned);
 	free(rest);
 	free(hog);
 	munmap(mem, size);
 
-	return nr - nr_rest + nr_free;
+	return nr - nr_rest + nr_unowned;
 }
 
 u64 physmem_vmstat(const char *name)

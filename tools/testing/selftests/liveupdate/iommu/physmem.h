@@ -22,10 +22,18 @@ void physmem_pfns(const void *addr, size_t nr_pages, u64 *pfns);
 /*
  * Take and touch all memory that can be had, then give it back.
  *
- * Returns how many of the frames @pfns were among it or are free: those which
- * belong to nobody.
+ * Returns how many of the frames @pfns were among it, are free, or were given
+ * out again as a page table or anonymous memory: those which no file holds.
+ * Frames on the list of free pages of another CPU are not among them: stay on
+ * the CPU that gave them back.
  */
 size_t physmem_hog(const u64 *pfns, size_t nr);
+
+/* Take all memory that can be had, fill it with @value, and keep it. */
+void physmem_take(u64 value);
+
+/* A value of /proc/meminfo, in bytes. */
+size_t physmem_info(const char *name);
 
 /* The value of a counter in /proc/vmstat. Fails the test if there is none. */
 u64 physmem_vmstat(const char *name);

@@ -30,7 +30,7 @@
 #include "inval_queue.h"
 
 #define ROUNDS		200
-#define MAX_INVALS	8
+#define MAX_INVALS	16
 #define MAX_ALLOCATIONS	1000
 #define LENGTH		64
 #define DRIVER_IOVA	0x4000000000UL
@@ -226,18 +226,34 @@ TEST_F_TIMEOUT(replace_flush, changed_while_away, 120)
 	}
 }
 
+/* The entry is forgotten before the translations with its id. */
+static int want_pasid(struct inval *want, __u64 did)
+{
+	want[0] = (struct inval){ INVAL_PASID, 1, did };
+	want[1] = (struct inval){ INVAL_PASID_IOTLB, 2, did };
+	return 2;
+}
+
 /*
  * The entry is forgotten before the translations (VT-d specification 6.5.3.3).
- * Those with the new id are forgotten too: first stage translations of the old
- * table may have it. Granularity is the device in the context cache, the id in
- * the IOTLB, and the PASID within the id in the others.
+ * Those with the new id are forgotten too. Granularity is the device in the
+ * context cache, the id in the IOTLB, and the PASID within the id in the others.
+ *
+ * A first stage entry has an id of its own, @own, while its table changes: after
+ * the first store nothing is left of the old id, and then twice of the own one.
  */
 static int invals_wanted(const struct dma_belief *old,
-			 const struct dma_belief *new, struct inval *want)
+			 const struct dma_belief *new, __u64 own,
+			 struct inval *want)
 {
 	bool first_stage = new->stage == DMA_FIRST_STAGE;
 	int count = 0;
 
+	if (first_stage) {
+		count += want_pasid(want + count, old->did);
+		count += want_pasid(want + count, own);
+		count += want_pasid(want + count, own);
+	}
 	if (new->stage == DMA_LEGACY) {
 		want[count++] = (struct inval){ INVAL_CONTEXT, 3, old->did };
 	} else {
@@ -258,6 +274,7 @@ TEST_F_TIMEOUT(replace_flush, invalidated_in_order, 120)
 	struct copier *copier = &self->copier;
 	struct dma_belief old = entry(), new;
 	int tail, count, i;
+	__u64 own;
 
 	tail = inval_queue_tail();
 	use_ioas(copier, 1);
@@ -271,7 +288,12 @@ TEST_F_TIMEOUT(replace_flush, invalidated_in_order, 120)
 
 	ASSERT_NE(old.did, new.did);
 	ASSERT_EQ(old.stage, new.stage);
-	ASSERT_EQ(count, invals_wanted(&old, &new, want));
+	own = found[2].did;
+	if (new.stage == DMA_FIRST_STAGE) {
+		ASSERT_NE(own, old.did);
+		ASSERT_NE(own, new.did);
+	}
+	ASSERT_EQ(count, invals_wanted(&old, &new, own, want));
 	for (i = 0; i < count; i++) {
 		EXPECT_EQ(found[i].type, want[i].type);
 		EXPECT_EQ(found[i].granularity, want[i].granularity);

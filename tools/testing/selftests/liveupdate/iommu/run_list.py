@@ -49,7 +49,7 @@ class TestList:
                 self.settings["mem"] = value
             elif key in ("append", "qemu"):
                 self.settings[key] += value.split()
-            elif key not in ("module", "needs", "runner"):
+            elif key not in ("default", "module", "needs", "runner"):
                 raise ValueError("unknown setting " + key)
         elif line and not line.startswith("#"):
             fields = line.split("|")

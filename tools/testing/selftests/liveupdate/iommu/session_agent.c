@@ -5,11 +5,13 @@
  * a descriptor.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <libliveupdate.h>
@@ -23,6 +25,8 @@ struct request {
 	enum { CREATE, RETRIEVE, KEXEC } what;
 	char name[LIVEUPDATE_SESSION_NAME_LENGTH];
 };
+
+static pid_t agent;
 
 static const struct sockaddr_un address = {
 	.sun_family = AF_UNIX,
@@ -89,6 +93,13 @@ void session_agent_start(void)
 	if (!pid)
 		run(listener);
 	close(listener);
+	agent = pid;
+}
+
+void session_agent_kill(void)
+{
+	if (kill(agent, SIGKILL) || waitpid(agent, NULL, 0) != agent)
+		fail_exit("kill of the agent");
 }
 
 static int ask(int what, const char *name)

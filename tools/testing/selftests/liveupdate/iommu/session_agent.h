@@ -21,4 +21,7 @@ int session_agent_retrieve(const char *name);
 /* Let the agent replace the kernel; -errno or does not return. */
 int session_agent_kexec(void);
 
+/* End it, and with it the sessions that nobody else has. */
+void session_agent_kill(void);
+
 #endif /* SELFTESTS_LIVEUPDATE_IOMMU_SESSION_AGENT_H */

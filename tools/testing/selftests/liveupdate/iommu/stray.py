@@ -8,8 +8,11 @@ somebody who copied it, which nobody does.
 """
 
 import mmap
+import os
 import re
 import struct
+
+import ram_map
 
 PAGE = 4096
 FRAME_MAGIC = struct.pack("<Q", 0x6c75646d61667261)
@@ -24,7 +27,10 @@ HEADER = re.compile(r"^(?:yard|given): area header=(0x[0-9a-f]+)")
 
 
 class Stray:
-    """Watches the report of one machine, whose memory is the file @ram."""
+    """Watches the report of one machine, whose memory is the file @ram.
+
+    Pages are known by their offsets in that.
+    """
 
     def __init__(self, ram):
         self.ram = ram
@@ -41,15 +47,17 @@ class Stray:
     @staticmethod
     def read_pages(memory, header):
         """All pages of the area, from the table that the guest has put there."""
+        size = os.fstat(memory.fileno()).st_size
+
         def words(address, count):
-            memory.seek(address)
+            memory.seek(ram_map.offset(address, size))
             return struct.unpack("<%dQ" % count, memory.read(8 * count))
 
         magic, *_, = words(header, 1)
         if magic != AREA_MAGIC:
             raise ValueError("no area at %#x" % header)
         table = words(header + 5 * 8, AREA_TABLE_PAGES)
-        return {page for one in table for page in words(one, PAGE // 8)}
+        return {ram_map.offset(page, size) for one in table for page in words(one, PAGE // 8)}
 
     def problems(self):
         """What is wrong, as readable lines."""
@@ -62,6 +70,7 @@ class Stray:
     def find(self):
         """Addresses of the frames outside of the area."""
         found = []
+        size = os.stat(self.ram).st_size
         with open(self.ram, "rb") as file, \
                 mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as memory:
             at = memory.find(FRAME_MAGIC)
@@ -69,6 +78,6 @@ class Stray:
                 frame = at - MAGIC_AT
                 if (frame >= 0 and frame & ~(PAGE - 1) not in self.pages and
                         memory[frame + TYPE_AT:frame + TYPE_AT + 2] == FRAME_TYPE):
-                    found.append(frame)
+                    found.append(ram_map.address(frame, size))
                 at = memory.find(FRAME_MAGIC, at + 1)
         return found

@@ -10,52 +10,87 @@ of the VT-d specification; not checked against a revision.
 import re
 
 # Beside those of every run.
-TRACES = ("vtd_inv_desc",)
+TRACES = ("vtd_inv_desc", "vtd_inv_desc_cc_global", "vtd_inv_desc_iotlb_global",
+          "vtd_inv_qi_head")
 
-LINE = re.compile(rb"@(\d+)\.(\d{6}):vtd_(inv_desc|reg_write_gcmd) (.*)")
+LINE = re.compile(rb"@(\d+)\.(\d{6}):vtd_(inv_desc\w*|inv_qi_head|reg_write_gcmd) (.*)")
 DESCRIPTOR = re.compile(rb"type \S+ high 0x[0-9a-f]+ low (0x[0-9a-f]+)")
 COMMAND = re.compile(rb"value (0x[0-9a-f]+)")
 
-# name: lower bits of a descriptor which invalidates all there is of a kind. QEMU
-# does not trace those for PASID entries.
-CONTEXT, IOTLB, INTERRUPTS = 0x11, 0x12, 0x04
-NAMES = {CONTEXT: "context entries", IOTLB: "translations", INTERRUPTS: "interrupt entries"}
-LOW_BITS = 0x3f
+# What is invalidated as a whole: by the queue or by registers, but for the last two
+CONTEXT, IOTLB = "context entries", "translations"
+PASIDS, INTERRUPTS = "PASID entries", "interrupt entries"
+DONE = {b"inv_desc_cc_global": CONTEXT, b"inv_desc_iotlb_global": IOTLB}
+
+# Lower bits of a descriptor for all interrupt entries
+ALL_INTERRUPTS, LOW_BITS = 0x04, 0x3f
 
 STAYS_ON = {31: "translation", 25: "interrupt remapping"}
+QUEUE = 26
 
 
 class UnitTrace:
-    """Descriptors and commands of a log, as (t_ns, kind or value)."""
+    """Invalidations as (t_ns, kind) and commands as (t_ns, value) of a log."""
 
     def __init__(self, log):
-        self.descriptors = []
+        self.invalidations = []
         self.commands = []
+        # QEMU takes a descriptor and then tells what it is, unless it is one for
+        # PASID entries (or for a first stage table): it has no cache of these.
+        taken_ns = 0
         for match in LINE.finditer(log):
             t_ns = int(match[1]) * 10**9 + int(match[2]) * 1000
-            if match[3] == b"inv_desc":
-                found = DESCRIPTOR.search(match[4])
-                if found:
-                    self.descriptors.append((t_ns, int(found[1], 16) & LOW_BITS))
-            else:
+            if match[3] == b"inv_qi_head":
+                self.untold(taken_ns)
+                taken_ns = t_ns
+            elif match[3] == b"inv_desc":
+                taken_ns = 0
+                self.descriptor(t_ns, match[4])
+            elif match[3] in DONE:
+                self.invalidations.append((t_ns, DONE[match[3]]))
+            elif match[3] == b"reg_write_gcmd":
                 self.commands.append((t_ns, int(COMMAND.search(match[4])[1], 16)))
 
-    def flushed(self, kind, begin, end):
-        return any(begin <= t_ns <= end and low == kind for t_ns, low in self.descriptors)
+    def untold(self, taken_ns):
+        if taken_ns:
+            self.invalidations.append((taken_ns, PASIDS))
 
-    def problems(self, marks):
+    def descriptor(self, t_ns, text):
+        found = DESCRIPTOR.search(text)
+        if found and int(found[1], 16) & LOW_BITS == ALL_INTERRUPTS:
+            self.invalidations.append((t_ns, INTERRUPTS))
+
+    def lacking(self, wanted, begin, end):
+        """The first of some kinds that does not come in this order, or None."""
+        wanted = list(wanted)
+        for t_ns, kind in self.invalidations:
+            if wanted and begin <= t_ns <= end and kind == wanted[0]:
+                wanted.pop(0)
+        return wanted[0] if wanted else None
+
+    def switched_off(self, bit, begin, end):
+        return any(begin <= t_ns <= end and not value >> bit & 1
+                   for t_ns, value in self.commands)
+
+    def problems(self, marks, mode, dead_queue=False):
         """What is wrong, as readable lines. marks: name to time of a whole run."""
-        if not {"freeze", "kernel_up", "userspace"} <= set(marks):
+        if not {"preserved", "freeze", "kernel_up", "userspace"} <= set(marks):
             return []
+        # A busy host sees the last marks of the old kernel late. Nothing of this
+        # is done as long as the device is preserved and the kernel goes on.
+        begin, up, userspace = [marks[name] for name in ("preserved", "kernel_up", "userspace")]
         found = []
-        kinds = [CONTEXT, IOTLB]
-        for who, begin, end, wanted in (
-                ("old", marks["freeze"], marks["kernel_up"], kinds + [INTERRUPTS]),
-                ("new", marks["kernel_up"], marks["userspace"], kinds)):
-            found += ["the %s kernel has not invalidated all %s" % (who, NAMES[kind])
-                      for kind in wanted if not self.flushed(kind, begin, end)]
-        for bit, name in STAYS_ON.items():
-            if any(marks["freeze"] <= t_ns <= marks["userspace"] and not value >> bit & 1
-                   for t_ns, value in self.commands):
-                found.append("%s was switched off" % name)
+        kinds = [CONTEXT, IOTLB] if mode == "legacy" else [CONTEXT, PASIDS, IOTLB]
+        # What is cached of interrupts can be invalidated by the queue alone.
+        leaving = kinds if dead_queue else kinds + [INTERRUPTS]
+        for who, after, end, wanted in (("old", begin, up, leaving),
+                                        ("new", up, userspace, kinds)):
+            kind = self.lacking(wanted, after, end)
+            if kind:
+                found.append("the %s kernel has not invalidated all %s, or not in order"
+                             % (who, kind))
+        found += ["%s was switched off" % name for bit, name in STAYS_ON.items()
+                  if self.switched_off(bit, begin, userspace)]
+        if dead_queue and not self.switched_off(QUEUE, begin, up):
+            found.append("the queue did not stop")
         return found

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -172,6 +173,40 @@ TEST_F(vfio_preserve, keeps_its_table)
 	EXPECT_EQ(detach(self->device), 0);
 }
 
+/* To attach again what is attached fails when userspace is to be told. */
+TEST_F(vfio_preserve, stays_attached_without_answer)
+{
+	struct iommu_hwpt_liveupdate_preserve mark = {
+		.size = sizeof(mark),
+		.hwpt_id = dma_device_table(self->device),
+		.flags = IOMMU_HWPT_LIVEUPDATE_PRESERVE_SET,
+		.token = TABLE_TOKEN,
+	};
+	u32 other = dma_device_table(self->device);
+	struct vfio_device_attach_iommufd_pt *attach;
+
+	attach = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(attach, MAP_FAILED);
+	attach->argsz = sizeof(*attach);
+	attach->pt_id = mark.hwpt_id;
+	ASSERT_EQ(mprotect(attach, getpagesize(), PROT_READ), 0);
+
+	ASSERT_EQ(dma_device_use_table(self->device, mark.hwpt_id), 0);
+	ASSERT_EQ(ioctl(self->iommufd, IOMMU_HWPT_LIVEUPDATE_PRESERVE, &mark),
+		  0);
+	ASSERT_EQ(preserve_all(self->session, self->device,
+			       self->memfd), 0);
+	EXPECT_EQ(ioctl(self->device->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+			attach), -1);
+	EXPECT_EQ(errno, EFAULT);
+
+	/* Only what is attached can be replaced. */
+	new_session(self->luo, &self->session);
+	EXPECT_EQ(dma_device_use_table(self->device, other), 0);
+	munmap(attach, getpagesize());
+}
+
 TEST_F(vfio_preserve, is_not_reset)
 {
 	dma_device_mark(self->device, TABLE_TOKEN);
@@ -182,6 +217,50 @@ TEST_F(vfio_preserve, is_not_reset)
 
 	new_session(self->luo, &self->session);
 	EXPECT_EQ(reset(self->device), 0);
+}
+
+static bool is_bridge(const char *classfile)
+{
+	FILE *file = fopen(classfile, "r");
+	unsigned int class = 0;
+
+	if (file) {
+		if (fscanf(file, "%x", &class) != 1)
+			class = 0;
+		fclose(file);
+	}
+	return class >> 8 == 0x0604;
+}
+
+static size_t endpoints_in_group(void)
+{
+	size_t i, count = 0;
+	char path[96];
+	glob_t found;
+
+	snprintf(path, sizeof(path),
+		 "/sys/bus/pci/devices/%s/iommu_group/devices/*/class", bdf);
+	if (glob(path, 0, NULL, &found))
+		return 0;
+	for (i = 0; i < found.gl_pathc; i++)
+		count += !is_bridge(found.gl_pathv[i]);
+	globfree(&found);
+	return count;
+}
+
+/* Below a switch that cannot isolate its ports, all that is there is one group. */
+TEST_F(vfio_preserve, needs_a_group_of_its_own)
+{
+	bool alone = endpoints_in_group() == 1;
+	int i;
+
+	dma_device_mark(self->device, TABLE_TOKEN);
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(preserve_all(self->session, self->device,
+				       self->memfd), alone ? 0 : -EOPNOTSUPP);
+		new_session(self->luo, &self->session);
+	}
+	ASSERT_EQ(reset(self->device), 0);
 }
 
 TEST_F(vfio_preserve, without_table_needs_no_iommufd)

@@ -25,6 +25,10 @@ CMDLINE = ("console=ttyS0 earlyprintk=serial,ttyS0 printk.time=1 panic=-1 "
            "init_on_free=1 init_on_alloc=1 liveupdate=on kho=on "
            "kunit.enable=0 no_timer_check")
 
+# A driver that is built in would be bound to the network device at boot, reset it,
+# and change what is tested: only who asks for it has it.
+NO_NATIVE_DRIVER = "initcall_blacklist=igb_init_module"
+
 KVM_CREATE_VM = 0xae01
 PIPE_BYTES = 1 << 20
 
@@ -210,11 +214,12 @@ class Vm:
     """A q35 machine that runs a kernel with an initrd until it powers off."""
 
     def __init__(self, kernel, initrd, workdir, append="", qemu_args=(),
-                 mem="1G", smp=2, timeout=300, ram_file=None):
+                 mem="1G", smp=2, timeout=300, ram_file=None, native_driver=False):
         self.kernel = kernel
         self.initrd = initrd
         self.workdir = workdir
-        self.cmdline = " ".join((CMDLINE + " " + append).split())
+        words = [CMDLINE, append] + ([] if native_driver else [NO_NATIVE_DRIVER])
+        self.cmdline = " ".join(" ".join(words).split())
         self.qemu_args = list(qemu_args)
         self.mem = mem
         self.smp = smp

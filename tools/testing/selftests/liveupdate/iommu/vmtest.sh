@@ -34,8 +34,10 @@ Options:
 	-d)	path to the kernel build directory (default: .lu_iommu_build of the tree)
 	-j)	number of jobs for compilation
 	-c)	lu (default), lu-off (no live update), debug (with KASAN and kmemleak:
-		about three times slower, more memory)
-	-T)	lists to run (default: all that are not told to stay out)
+		about three times slower, more memory), modules (iommufd is one, and
+		the lists are those that say so)
+	-T)	lists to run; "long": those that take long (default: all others that are
+		not told to stay out)
 	-w)	workspace directory for logs (default: a temporary one)
 	-k)	keep the workspace after success
 	-b)	only build kernel, programs and initial RAM disks
@@ -81,13 +83,13 @@ config_setting()
 	sed -n "s/^#vm $1=//p" $fragment | tail -n 1
 }
 
-# What runs without being named.
-default_lists()
+# The lists that say "#vm default=$1"; those without it say "".
+lists_of()
 {
 	local list
 
 	for list in $(all_lists); do
-		if [[ $(list_setting "$list" default) != no ]]; then
+		if [[ $(list_setting "$list" default) == "$1" ]]; then
 			echo "$list"
 		fi
 	done
@@ -100,6 +102,7 @@ fragments()
 	lu) echo "$test_dir/config" ;;
 	lu-off) echo "$test_dir/config" "$test_dir/config.off" ;;
 	debug) echo "$test_dir/config" "$test_dir/config.debug" ;;
+	modules) echo "$test_dir/config" "$test_dir/config.modules" ;;
 	*) return 1 ;;
 	esac
 }
@@ -325,7 +328,8 @@ has_needs()
 	local need
 
 	for need in $(list_setting "$1" needs); do
-		grep -qx "$need=y" "$build_dir/.config" || return 1
+		[[ $need == *=* ]] || need+="=y"
+		grep -qxF "$need" "$build_dir/.config" || return 1
 	done
 }
 
@@ -335,7 +339,7 @@ test_list()
 
 	if ! has_needs "$list"; then
 		echo "# $list: this kernel lacks $(list_setting "$list" needs)"
-		if [[ $wanted == all ]]; then
+		if [[ $wanted == all || $wanted == long ]]; then
 			ktap_test_skip "$list"
 		else
 			ktap_test_fail "$list"
@@ -385,11 +389,15 @@ main()
 		esac
 	done
 
-	if [[ $wanted == all ]]; then
-		lists=$(default_lists)
-	else
-		lists=${wanted//,/ }
-	fi
+	case "$wanted" in
+	all) if [[ $config == modules ]]; then
+			lists=$(lists_of modules)
+		else
+			lists=$(lists_of "")
+		fi ;;
+	long) lists=$(lists_of long) ;;
+	*) lists=${wanted//,/ } ;;
+	esac
 	for list in $lists; do
 		[[ -f $test_dir/tests/$list.list ]] || bail_out "no list $list"
 	done

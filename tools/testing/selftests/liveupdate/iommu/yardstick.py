@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 
+import excuse
 import host_load
 import judge
 import recorder
@@ -30,8 +31,9 @@ EXPECT_FILE = os.path.join(HERE, "yardstick.expect")
 
 RING = 4096
 MEMORY_MB = 1024
-# Below the hole for devices, so that the memory's file has each page at its address.
-MOST_MEMORY_MB = 2560
+# What a configuration gets of what it asks for, and what a list can have.
+USUAL_MEMORY_MB = 2560
+MOST_MEMORY_MB = 8192
 # A socket of the host holds 11 frames: as many as come in the 50 ms that the
 # judge lets a frame take, so that a refusal is not more of a fault than delay.
 FPS = 200
@@ -44,10 +46,6 @@ PROGRESS = {
     "replaced": "it has new page tables", "finished": "the live update is finished",
     "done": "end of the measurement",
 }
-
-# A verdict that was not expected does not count if the host let the machine
-# wait for this long; the run is done again, but not for ever.
-STARVED_MS = 20
 
 IOMMU = {
     "legacy": ("intel-iommu,intremap=on", "intel_iommu=on"),
@@ -76,8 +74,8 @@ TRACES = ("pci_cfg_write", "e1000x_rx_*", "e1000e_rx_null_descriptor", "e1000e_l
 
 
 def memory_mb(options):
-    """As much as the kernel's configuration asks for, as far as it can be watched."""
-    return max(MEMORY_MB, min(options.least_mem >> 20, MOST_MEMORY_MB))
+    """As much as the list or the kernel's configuration asks for, but not all there is."""
+    return max(MEMORY_MB, options.memory, min(options.least_mem >> 20, USUAL_MEMORY_MB))
 
 
 def ram_directory(memory):
@@ -93,11 +91,16 @@ def ram_directory(memory):
 def machine_arguments(options, scratch):
     iommu, _ = IOMMU[options.mode]
     bridges, place, _, _ = TOPOLOGY[options.topology]
-    arguments = ["-device", iommu]
+    arguments = ["-device", ",".join([iommu] + options.unit)]
     for bridge in bridges:
-        arguments += ["-device", bridge]
+        # The link of a faster port would not come back after a reset of the bus.
+        arguments += ["-device", bridge + (",x-speed=5" if options.sibling else "")]
     arguments += ["-netdev", "dgram,id=n0,local.type=unix,local.path=%s/q,"
                   "remote.type=unix,remote.path=%s/h" % (scratch, scratch)]
+    if options.sibling:
+        # An igb tells of no function after it, so it is the last one.
+        arguments += ["-device", "e1000e,addr=0.0,multifunction=on," + place]
+        place += ",addr=0.1"
     if not options.two:
         return arguments + ["-device", "igb,netdev=n0," + place]
     # A hub gives each frame to both. The second device comes last in each scan.
@@ -107,6 +110,11 @@ def machine_arguments(options, scratch):
     return arguments + ["-device", "igb,netdev=first," + place,
                         "-device", "pcie-root-port,id=rp2,bus=pcie.0,addr=3,chassis=9",
                         "-device", "igb,netdev=second,bus=rp2"]
+
+
+def requester_id(options):
+    """Where the network device is."""
+    return "01:00.1" if options.sibling else TOPOLOGY[options.topology][2]
 
 
 def trace_arguments(log, handover):
@@ -126,6 +134,8 @@ def kernel_arguments(options):
         guest.append("fault")
     if options.run:
         guest.append("run=%d" % options.run)
+    if options.native_driver:
+        guest.append("native")
     if guest:
         words.append("vmtest.args=" + ",".join(guest))
     words.append("vmtest.slow=%d" % options.slow)
@@ -160,7 +170,7 @@ class Measurement:
         self.started_ns = time.time_ns()
         self.waits = None
         self.favoured = False
-        self.starved_ms = 0
+        self.starved_ms = self.source_gap_ms = 0
         self.emulator_bug = None
 
     def first_line(self, *_):
@@ -180,20 +190,22 @@ class Measurement:
                              machine_arguments(options, scratch) +
                              trace_arguments(log, options.handover),
                              "%dM" % memory_mb(options), timeout=options.timeout * options.slow,
-                             ram_file=ram)
+                             ram_file=ram, native_driver=options.native_driver)
         source = recorder.FrameSource(options.frame_host, ram, scratch + "/q",
                                       scratch + "/h", options.fps, self.outdir)
         self.record = recorder.Recorder(self.outdir, ram, log, source, self.progress)
         self.record.alone = options.handover
         self.record.updates(options.updates)
         self.record.attach(self.machine)
-        lost = stray.Stray(ram)
-        self.machine.on("report", lost.line)
+        self.prepare(self.machine, scratch)
+        watchers = self.watchers(ram)
+        for watcher in watchers:
+            self.machine.on("report", watcher.line)
         self.machine.on("console", self.first_line)
         try:
             result = self.machine.run()
-            if self.looks_for_strays():
-                self.record.problems += lost.problems()
+            for watcher in watchers:
+                self.record.problems += watcher.problems()
             return result
         finally:
             source.quit()
@@ -202,6 +214,13 @@ class Measurement:
 
     def progress(self, t_ns, name):
         print("# %6.2f s  %s" % ((t_ns - self.started_ns) / 1e9, PROGRESS[name]), flush=True)
+
+    def prepare(self, machine, scratch):
+        """What else the machine needs, before it is started."""
+
+    def watchers(self, ram):
+        """What else looks at the report and at the memory, to tell what is wrong."""
+        return [stray.Stray(ram)] if self.looks_for_strays() else []
 
     def looks_for_strays(self):
         """Whether nothing may be written but what was given to the device."""
@@ -212,13 +231,14 @@ class Measurement:
         if not self.options.handover:
             return []
         with open(os.path.join(self.outdir, "qemu.log"), "rb") as log:
-            return unit_trace.UnitTrace(log.read()).problems(self.record.marks)
+            trace = unit_trace.UnitTrace(log.read())
+        return trace.problems(self.record.marks, self.options.mode, self.options.dead_queue)
 
     def meta(self, console):
         options = self.options
-        _, _, rid, ports = TOPOLOGY[options.topology]
+        _, _, _, ports = TOPOLOGY[options.topology]
         return {"version": rundir.VERSION, "fps": options.fps, "mode": options.mode,
-                "topology": options.topology, "rid": rid, "ports": ports,
+                "topology": options.topology, "rid": requester_id(options), "ports": ports,
                 "qemu": qemu_version(), "kernel": recorder.kernel_release(console),
                 "accel": self.machine.accel, "cmdline": self.machine.cmdline, "ring": RING,
                 "kexec": not options.no_kexec, "started_ns": self.started_ns, "first_seq": 0,
@@ -241,7 +261,7 @@ class Measurement:
 
         record = self.record
         record.problems += self.unit_problems()
-        rid = TOPOLOGY[self.options.topology][2]
+        rid = requester_id(self.options)
         if record.bdf and record.bdf[len("0000:"):] != rid:
             record.problems.append("the device is %s, not %s" % (record.bdf, rid))
         if self.waits:
@@ -250,15 +270,14 @@ class Measurement:
                 record.marks.get("done", time.time_ns()))
         self.emulator_bug = result.emulator_bug()
         record.write(self.meta(result.console))
+        self.source_gap_ms = excuse.source_gap_ms(self.outdir)
         return guest_trouble(result, record)
 
     def excuse(self):
         """Why a verdict that was not expected is none of the guest's fault, or None."""
         if self.emulator_bug:
             return "QEMU failed by itself: " + self.emulator_bug
-        if self.starved_ms >= STARVED_MS:
-            return "the host let the machine wait for %.0f ms" % self.starved_ms
-        return None
+        return excuse.of_host(self.starved_ms, self.source_gap_ms)
 
 
 def expected_verdict(text, cause=""):
@@ -287,13 +306,27 @@ def agrees(verdict, expected):
         expected == judge.NOT_YET and bool(verdict) and verdict.startswith(expected))
 
 
+def findings(options, verdict):
+    """What the judge found. A run without kexec is not blamed for lacking one."""
+    return [one for one in verdict["findings"]
+            if not options.no_kexec or one["check"] != "complete"]
+
+
 def conclude(options, verdict):
-    """(verdict, reasons). A run without kexec is not blamed for lacking one."""
+    """(verdict, reasons)"""
     if not options.no_kexec:
         cause = verdict["cause"]["what"] if verdict["cause"] else ""
         return named(verdict["verdict"], cause), verdict["reasons"]
-    found = [one["text"] for one in verdict["findings"] if one["check"] != "complete"]
+    found = [one["text"] for one in findings(options, verdict)]
     return judge.NOT_YET if found else judge.PASS, found
+
+
+def so_far(options, outdir):
+    """What the judge says of a run that broke off: its end need not be its cause."""
+    try:
+        return ["until then: " + line for line in conclude(options, judge.judge(outdir))[1]]
+    except judge.UnusableRun:
+        return []
 
 
 def one_run(options, outdir):
@@ -301,12 +334,16 @@ def one_run(options, outdir):
     measurement = Measurement(options, outdir)
     trouble = measurement.run()
     if trouble:
-        return None, trouble, measurement.excuse()
+        return None, trouble + so_far(options, outdir), measurement.excuse()
     try:
         verdict = judge.judge(outdir)
     except judge.UnusableRun as error:
         return None, [str(error)], measurement.excuse()
-    return (*conclude(options, verdict), measurement.excuse())
+    why = measurement.excuse()
+    if options.no_kexec and not why:
+        # No live update can have delayed a frame; of one, the time is part of the verdict.
+        why = excuse.of_time(findings(options, verdict), verdict["cause"])
+    return (*conclude(options, verdict), why)
 
 
 def report_run(number, options, outdir, expected):
@@ -350,6 +387,8 @@ def parse_arguments():
                         help="draw the last run into DIR and print its screen")
     parser.add_argument("--name", help="name of the run directory")
     parser.add_argument("--mode", choices=sorted(IOMMU), default="legacy")
+    parser.add_argument("--unit", action="append", default=[], metavar="NAME=VALUE",
+                        help="another property of the IOMMU, as QEMU has it")
     parser.add_argument("--topology", choices=sorted(TOPOLOGY), default="root-port")
     parser.add_argument("--fps", type=int, default=FPS, help="frames a second")
     parser.add_argument("--runs", type=int, default=1, help="number of runs")
@@ -364,8 +403,17 @@ def parse_arguments():
                         help="stay in one kernel; needs the list yardstick-once")
     parser.add_argument("--handover", action="store_true",
                         help="the IOMMU has to go on for the device, and for it only")
+    parser.add_argument("--dead-queue", action="store_true",
+                        help="with --handover: the invalidation queue stops when the first "
+                        "kernel ends, which has to do without")
+    parser.add_argument("--memory", type=int, default=0, metavar="MIB",
+                        help="memory of the machine, if it needs more than usual")
     parser.add_argument("--two", action="store_true",
                         help="a second device of the same kind, which gets the same frames")
+    parser.add_argument("--sibling", action="store_true",
+                        help="another function on the same bus, below the root port")
+    parser.add_argument("--native-driver", action="store_true",
+                        help="both kernels have the device's own driver")
     parser.add_argument("--updates", type=int, default=1,
                         help="live updates that the guest does; the last one is judged")
     parser.add_argument("--list", help="list that the guest runs, if it is another one")
@@ -380,6 +428,10 @@ def parse_arguments():
         parser.error("--run, --outage and --fault need --no-kexec")
     if options.fps < 1 or options.runs < 1 or options.updates < 1:
         parser.error("--fps, --runs and --updates must be positive")
+    if options.sibling and (options.two or options.topology != "root-port"):
+        parser.error("--sibling is for one device below the root port")
+    if options.memory > MOST_MEMORY_MB:
+        parser.error("--memory is at most %d" % MOST_MEMORY_MB)
     if options.cause and options.expect != "not-yet":
         parser.error("--cause needs --expect not-yet")
     return options

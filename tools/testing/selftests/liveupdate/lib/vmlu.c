@@ -23,7 +23,6 @@
 #define TOKEN_LAYOUT	1ULL
 #define TOKEN_IOMMUFD	2ULL
 #define TOKEN_MEMORY	0x100ULL
-#define TOKEN_DEVICE	0x200ULL
 
 /* The one in the iommufd, where names are apart from those of the session. */
 #define TOKEN_TABLE	1ULL
@@ -250,7 +249,7 @@ int vmlu_save(struct vmlu *vm, int session)
 					      TOKEN_IOMMUFD);
 	for (i = 0; !err && i < vm->nr_devices; i++)
 		err = luo_session_preserve_fd(session, vm->devices[i].fd,
-					      TOKEN_DEVICE + i);
+					      VMLU_TOKEN_DEVICE + i);
 	return err;
 }
 
@@ -298,7 +297,7 @@ int vmlu_load(struct vmlu *vm, int session)
 	if (!err)
 		err = retrieve(session, TOKEN_IOMMUFD, &vm->iommufd);
 	while (!err && vm->nr_devices < (int)layout.nr_devices) {
-		err = retrieve(session, TOKEN_DEVICE + vm->nr_devices,
+		err = retrieve(session, VMLU_TOKEN_DEVICE + vm->nr_devices,
 			       &vm->devices[vm->nr_devices].fd);
 		if (!err)
 			vm->nr_devices++;

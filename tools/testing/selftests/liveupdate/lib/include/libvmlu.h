@@ -28,6 +28,9 @@
 #define VMLU_MAX_MEMORY		8
 #define VMLU_MAX_DEVICES	8
 
+/* The first device's name in a session, the next one's is one higher. */
+#define VMLU_TOKEN_DEVICE	0x200ULL
+
 struct vmlu_memory {
 	int fd;			/* memfd */
 	__u64 iova;		/* where all devices see it */
