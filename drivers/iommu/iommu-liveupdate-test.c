@@ -21,8 +21,11 @@
  *	damage=device	record another domain id
  *	damage=pasids	record another page as the PASID directory (VT-d)
  *	damage=records	give the records another version
- *	damage=queue	let invalidation queues stop when the kernel ends,
- *			after everybody else has used it (VT-d)
+ *	damage=queue-error	let invalidation queues stop at an error when the
+ *				kernel ends, after everybody else has used them
+ *				(VT-d)
+ *	damage=dead-queue	likewise let hardware read other memory in place
+ *				of the queues, which no restart changes (VT-d)
  *
  * With the parameter fail_adopt a driver runs out of memory when it adopts a unit.
  * With stop_queue the invalidation queues of VT-d units stop before that.
@@ -69,7 +72,8 @@ enum test_damage {
 	DAMAGE_DEVICE,
 	DAMAGE_PASIDS,
 	DAMAGE_RECORDS,
-	DAMAGE_QUEUE,
+	DAMAGE_QUEUE_ERROR,
+	DAMAGE_DEAD_QUEUE,
 };
 
 /**
@@ -167,7 +171,8 @@ static int set_damage(struct test_file *test, const char *what)
 		[DAMAGE_DEVICE] = "device",
 		[DAMAGE_PASIDS] = "pasids",
 		[DAMAGE_RECORDS] = "records",
-		[DAMAGE_QUEUE] = "queue",
+		[DAMAGE_QUEUE_ERROR] = "queue-error",
+		[DAMAGE_DEAD_QUEUE] = "dead-queue",
 	};
 	int damage = match_string(names, ARRAY_SIZE(names), what);
 
@@ -213,34 +218,94 @@ static int damage_pasids(struct iommu_records *records, u32 id)
 }
 
 #ifdef CONFIG_INTEL_IOMMU
+/* Hardware takes no notice of the queue, and the driver does not know. */
+static void stop_queue_of(struct intel_iommu *iommu)
+{
+	guard(raw_spinlock_irqsave)(&iommu->register_lock);
+	writel(iommu->gcmd & ~DMA_GCMD_QIE, iommu->reg + DMAR_GCMD_REG);
+}
+
 /*
- * Hardware takes no notice of the queues any more, as if they had died, and the
- * driver does not know.
+ * It is an error if the status of a wait descriptor cannot be written. Nobody
+ * clears it, as if the CPU that would have was stopped, and nobody takes the
+ * interrupt.
  */
-static void stop_queues(void)
+static void spoil_queue_of(struct intel_iommu *iommu)
+{
+	const struct qi_desc bad = {
+		.qw0 = QI_IWD_STATUS_WRITE | QI_IWD_TYPE,
+		.qw1 = BIT_ULL(50),
+	};
+	unsigned int size = 1 << qi_shift(iommu);
+	u32 tail = readl(iommu->reg + DMAR_IQT_REG);
+
+	writel(DMA_FECTL_IM, iommu->reg + DMAR_FECTL_REG);
+	memcpy(iommu->qi->desc + tail, &bad, size);
+	writel((tail + size) % (QI_LENGTH * size), iommu->reg + DMAR_IQT_REG);
+}
+
+/* What hardware reads then are waits without anything to wait for. */
+static void misplace_queue_of(struct intel_iommu *iommu)
+{
+	unsigned int size = 1 << qi_shift(iommu), length = QI_LENGTH * size;
+	u64 iqa = readq(iommu->reg + DMAR_IQA_REG);
+	void *queue;
+
+	queue = (void *)__get_free_pages(GFP_ATOMIC | __GFP_ZERO,
+					 get_order(2 * length));
+	if (!queue)
+		return;
+	for (unsigned int at = 0; at < length; at += size) {
+		const struct qi_desc wait = {
+			.qw0 = QI_IWD_STATUS_WRITE | QI_IWD_TYPE,
+			.qw1 = virt_to_phys(queue) + length,
+		};
+
+		memcpy(queue + at, &wait, size);
+	}
+	stop_queue_of(iommu);
+	writeq(virt_to_phys(queue) | (iqa & ~PAGE_MASK),
+	       iommu->reg + DMAR_IQA_REG);
+}
+
+static void damage_queues(void (*fn)(struct intel_iommu *iommu))
 {
 	struct dmar_drhd_unit *drhd;
 	struct intel_iommu *iommu;
 
 	guard(rcu)();
-	for_each_iommu(iommu, drhd) {
-		guard(raw_spinlock_irqsave)(&iommu->register_lock);
-		writel(iommu->gcmd & ~DMA_GCMD_QIE, iommu->reg + DMAR_GCMD_REG);
-	}
+	for_each_iommu(iommu, drhd)
+		fn(iommu);
+}
+
+static void end_queues(enum test_damage damage)
+{
+	if (damage == DAMAGE_QUEUE_ERROR)
+		damage_queues(spoil_queue_of);
+	else if (damage == DAMAGE_DEAD_QUEUE)
+		damage_queues(misplace_queue_of);
+}
+
+static void stop_queues(void)
+{
+	damage_queues(stop_queue_of);
 }
 #else
+static void end_queues(enum test_damage damage)
+{
+}
+
 static void stop_queues(void)
 {
 }
 #endif
 
-/* Queues stop when the kernel ends */
-static bool queues_end;
+/* What happens to queues when the kernel ends */
+static enum test_damage queues_end;
 
 static void test_shutdown(void *data)
 {
-	if (queues_end)
-		stop_queues();
+	end_queues(queues_end);
 }
 
 static const struct syscore_ops test_syscore_ops = {
@@ -280,8 +345,9 @@ static int do_damage(struct test_file *test)
 		root = phys_to_virt(iommu_records_phys(iommu_outgoing->records));
 		root->version++;
 		return 0;
-	case DAMAGE_QUEUE:
-		queues_end = true;
+	case DAMAGE_QUEUE_ERROR:
+	case DAMAGE_DEAD_QUEUE:
+		queues_end = test->damage;
 		return 0;
 	default:
 		return 0;
@@ -483,7 +549,7 @@ static void test_unfreeze(struct liveupdate_file_op_args *args)
 {
 	struct test_file *test = args->file->private_data;
 
-	queues_end = false;
+	queues_end = DAMAGE_NONE;
 	pci_liveupdate_unfreeze(test->pdev);
 }
 

@@ -40,7 +40,8 @@ enum pci_incoming_state {
  * @fixed: Resources that were made immovable, by index
  * @pdev: The device, with a reference and one of runtime PM, once it has both
  *
- * What is not in @ser is protected by pci_liveupdate_sem.
+ * What is not in @ser is protected by pci_liveupdate_sem. But for @acs_told,
+ * which pci_liveupdate_acs_ctrl() sets without it.
  */
 struct pci_incoming_dev {
 	struct pci_dev_ser ser;
@@ -72,7 +73,10 @@ struct pci_incoming {
  */
 extern struct rw_semaphore pci_liveupdate_sem;
 
-/* NULL if nothing was handed over, or all of it is finished */
+/*
+ * NULL if nothing was handed over, or all of it is finished. Who cannot sleep
+ * reads it under RCU.
+ */
 extern struct pci_incoming *pci_incoming;
 extern struct liveupdate_flb pci_liveupdate_flb;
 

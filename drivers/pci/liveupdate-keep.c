@@ -7,8 +7,10 @@
 
 #define pr_fmt(fmt) "PCI: liveupdate: " fmt
 
+#include <linux/cleanup.h>
 #include <linux/pci.h>
 #include <linux/pci-liveupdate.h>
+#include <linux/rcupdate.h>
 
 #include "liveupdate-internal.h"
 #include "liveupdate.h"
@@ -99,20 +101,25 @@ bool pci_liveupdate_adopt_ari(struct pci_dev *dev, bool disabled)
  * @dev: The device
  * @ctrl: What this kernel and its command line would choose
  *
- * Context: May sleep. Takes pci_liveupdate_sem.
+ * Context: Any. pci_restore_state() calls this, in atomic context too.
  * Return: What the previous kernel left, if the device was handed over, also
  * after a reset. Else @ctrl.
  */
 u16 pci_liveupdate_acs_ctrl(struct pci_dev *dev, u16 ctrl)
 {
 	struct pci_incoming_dev *left;
+	struct pci_incoming *in;
 
-	guard(rwsem_write)(&pci_liveupdate_sem);
-	left = pci_incoming_find(dev);
-	if (!left || left->state != PCI_INCOMING_KEPT)
+	/* pci_flb_finish() waits for this before it frees the records. */
+	guard(rcu)();
+	in = READ_ONCE(pci_incoming);
+	if (!in || dev->is_virtfn)
 		return ctrl;
-	if (left->ser.acs_ctrl != ctrl && !left->acs_told) {
-		left->acs_told = true;
+	left = xa_load(&in->devs, pci_ser_key(pci_domain_nr(dev->bus),
+					      pci_dev_id(dev)));
+	if (!left || READ_ONCE(left->state) != PCI_INCOMING_KEPT)
+		return ctrl;
+	if (left->ser.acs_ctrl != ctrl && !xchg(&left->acs_told, true)) {
 		pci_info(dev, "live update: ACS Control stays %#06x, not %#06x\n",
 			 left->ser.acs_ctrl, ctrl);
 	}

@@ -293,6 +293,27 @@ static void pci_outgoing_refresh(struct pci_dev *pdev)
 	}
 }
 
+/*
+ * The next kernel stops all devices if it refuses the records. It is better to
+ * know that now.
+ */
+static int pci_outgoing_check(void)
+{
+	struct pci_incoming *in = pci_incoming_alloc(pci_outgoing_count());
+	struct pci_outgoing_dev *dev;
+	unsigned long key;
+	u32 nr = 0;
+	int err;
+
+	if (!in)
+		return -ENOMEM;
+	xa_for_each(&pci_outgoing.devs, key, dev)
+		in->dev[nr++].ser = dev->ser;
+	err = pci_incoming_check(in);
+	pci_incoming_free(in);
+	return err;
+}
+
 /**
  * pci_liveupdate_freeze - Record what hardware says about a device
  * @pdev: The device, which is preserved
@@ -306,13 +327,14 @@ static void pci_outgoing_refresh(struct pci_dev *pdev)
  * Context: May sleep. Takes pci_liveupdate_sem.
  * Return: 0; -EBUSY if interrupts are not off, or something is on that
  * pci_liveupdate_preserve() refuses, or bus mastering is on of a device that is
- * not to run; -EINVAL if it is off on the way of one that is; -ENODEV if the
- * device is gone; -ENOENT if it is not preserved.
+ * not to run; -EINVAL if it is off on the way of one that is, or the next kernel
+ * would refuse the records; -ENODEV if the device is gone; -ENOENT if it is not
+ * preserved; -ENOMEM. Nothing is changed then.
  */
 int pci_liveupdate_freeze(struct pci_dev *pdev, bool running)
 {
+	struct pci_dev_ser ser = {}, before;
 	struct pci_outgoing_dev *dev;
-	struct pci_dev_ser ser = {};
 	int err;
 
 	err = pci_outgoing_ready(pdev);
@@ -330,8 +352,15 @@ int pci_liveupdate_freeze(struct pci_dev *pdev, bool running)
 		return err;
 	if (running)
 		ser.flags |= PCI_DEV_SER_RUNNING;
+	before = dev->ser;
 	dev->ser = ser;
 	pci_outgoing_refresh(pdev);
+	err = pci_outgoing_check();
+	if (err) {
+		dev->ser = before;
+		pci_outgoing_refresh(pdev);
+		return err;
+	}
 	pci_outgoing_write();
 	return 0;
 }

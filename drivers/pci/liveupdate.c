@@ -43,6 +43,7 @@
 #include <linux/pci.h>
 #include <linux/pci-liveupdate.h>
 #include <linux/pm_runtime.h>
+#include <linux/rcupdate.h>
 
 #include "liveupdate-internal.h"
 
@@ -59,7 +60,8 @@ static int pci_flb_retrieve(struct liveupdate_flb_op_args *args)
 	pr_info("%u devices and bridges were handed over\n", in->nr);
 	args->obj = in;
 	guard(rwsem_write)(&pci_liveupdate_sem);
-	pci_incoming = in;
+	/* Paired with READ_ONCE() by those who do not take the lock */
+	smp_store_release(&pci_incoming, in);
 	return 0;
 }
 
@@ -112,8 +114,10 @@ static void pci_flb_finish(struct liveupdate_flb_op_args *args)
 		for (i = 0; i < in->nr; i++)
 			if (in->dev[i].state != PCI_INCOMING_FINISHED)
 				pci_incoming_drop(&in->dev[i]);
-		pci_incoming = NULL;
+		WRITE_ONCE(pci_incoming, NULL);
 	}
+	/* See pci_liveupdate_acs_ctrl() */
+	synchronize_rcu();
 	pci_incoming_free(in);
 }
 

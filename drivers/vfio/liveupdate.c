@@ -14,6 +14,7 @@
 #include <linux/jiffies.h>
 #include <linux/vfio.h>
 #include <linux/vfio-liveupdate.h>
+#include <linux/wait_bit.h>
 
 #include "vfio.h"
 
@@ -27,6 +28,7 @@
 void vfio_gate_init(struct vfio_device *device)
 {
 	init_rwsem(&device->gate);
+	device->gate_closing = false;
 	device->gate_closed = false;
 }
 
@@ -34,13 +36,16 @@ void vfio_gate_init(struct vfio_device *device)
  * vfio_gate_enter() - Ask to use the device on behalf of userspace
  * @device: The device
  *
- * Context: May sleep. Not under mmap_lock.
+ * Context: May sleep. Not under mmap_lock, and not inside of the gate.
  *
  * Return: True if the caller may go on, and calls vfio_gate_leave() later.
  * False if the gate is closed.
  */
 bool vfio_gate_enter(struct vfio_device *device)
 {
+	/* Those inside would never be nobody if others kept coming. */
+	wait_var_event(&device->gate_closing,
+		       !READ_ONCE(device->gate_closing));
 	down_read(&device->gate);
 	if (likely(!device->gate_closed))
 		return true;
@@ -76,24 +81,31 @@ bool vfio_gate_is_closed(struct vfio_device *device)
  *
  * Waits until nobody is inside of an ioctl, read or write of the device, and
  * fails all that come later with -EIO. An ioctl can wait for a page of memory
- * that userspace itself has to provide, so the wait has an end.
+ * that userspace itself has to provide, so the wait has an end. Whoever comes
+ * while it lasts waits for how it ends.
  *
- * Context: May sleep. Not under vfio_device_set.lock or mmap_lock.
+ * Context: May sleep. Not under vfio_device_set.lock or mmap_lock. One caller at
+ * a time.
  *
  * Return: 0 or -EBUSY.
  */
 int vfio_device_close_gate(struct vfio_device *device)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(GATE_TIMEOUT_MS);
+	bool alone;
 
-	while (!down_write_trylock(&device->gate)) {
-		if (time_after(jiffies, end))
-			return -EBUSY;
+	WRITE_ONCE(device->gate_closing, true);
+	alone = down_write_trylock(&device->gate);
+	while (!alone && time_before(jiffies, end)) {
 		usleep_range(100, 200);
+		alone = down_write_trylock(&device->gate);
 	}
-	WRITE_ONCE(device->gate_closed, true);
-	up_write(&device->gate);
-	return 0;
+	if (alone) {
+		WRITE_ONCE(device->gate_closed, true);
+		up_write(&device->gate);
+	}
+	store_release_wake_up(&device->gate_closing, false);
+	return alone ? 0 : -EBUSY;
 }
 EXPORT_SYMBOL_GPL(vfio_device_close_gate);
 

@@ -134,6 +134,19 @@ class FakeQemu(unittest.TestCase):
             self.machine.on(channel, callback)
         return self.machine.run()
 
+    def test_one_thread_where_qemu_uses_a_freed_map(self):
+        for version, devices, single in (
+                ("10.0.2 (Debian 1:10.0.2+ds-2~bpo12+1)", ["-device", "igb"], True),
+                ("7.2.19 (Debian 1:7.2+dfsg-7)", ["-device", "igb"], True),
+                ("10.0.2", [], False), ("10.0.3", ["-device", "igb"], False),
+                ("10.1.0", ["-device", "igb"], False), ("?", ["-device", "igb"], True)):
+            with self.subTest(version):
+                self.install("echo 'QEMU emulator version %s'" % version)
+                with mock.patch.object(vm, "accelerator", return_value="tcg"):
+                    machine = vm.Vm("kernel", "initrd", self.dir.name, qemu_args=devices)
+                self.assertEqual("tcg,thread=single" in machine.command(3, 4), single)
+                self.assertEqual("tcg" in machine.command(3, 4), not single)
+
     def test_driver_of_the_network_device(self):
         for wanted in (False, True):
             machine = vm.Vm("kernel", "initrd", self.dir.name, "quiet", native_driver=wanted)
@@ -262,6 +275,47 @@ class FakeQemu(unittest.TestCase):
             self.run_fake("echo $$ > \"$report\"; exec sleep 60",
                           callbacks=[("report", fail)])
         self.assertEqual(self.machine.process.returncode, -9)
+
+
+class Stuck(unittest.TestCase):
+    """A test that does not end: where it is stuck is told, whatever comes on the console then."""
+
+    TASK = ["[   50.1] sysrq: Show Blocked State"] + [
+        "[   50.1] task:vfio            state:D stack:0     pid:44    tgid:44    ppid:1"] + [
+        "[   50.1]  frame_%d+0x1/0x2" % number for number in range(70)]
+    LATE = "not ok 1 a # timed out after 10 s"
+    NEVER = "Bail out! a cannot be killed"
+
+    @staticmethod
+    def result(console, report, timed_out=False):
+        return vm.VmResult(0, timed_out, timed([FIRST] + console), timed(report), [], [])
+
+    def stuck(self, *args, **kwargs):
+        return [line.strip() for line in vm.stuck(self.result(*args, **kwargs))]
+
+    def test_at_most_so_many_lines(self):
+        noise = ["[   51.0] noise %d" % number for number in range(100)]
+        self.assertEqual(self.stuck(self.TASK + noise, [self.LATE]), self.TASK[:60])
+
+    def test_both_times(self):
+        second = [line.replace("50.1", "60.1") for line in self.TASK[:9]]
+        self.assertEqual(self.stuck(self.TASK[:9] + second, ["# output", self.NEVER]),
+                         self.TASK[:9] + second)
+
+    def test_the_machine_did_not_end(self):
+        self.assertEqual(self.stuck(self.TASK[:9], [], timed_out=True), self.TASK[:9])
+
+    def test_whoever_asks_for_it_is_not_stuck(self):
+        self.assertEqual(self.stuck(self.TASK, ["ok 1 a", "# timed out after 10 s"]), [])
+
+    def test_a_list_tells_it(self):
+        result = self.result(self.TASK[:9], ["KTAP version 1", "1..1", self.NEVER])
+        verdict = run_list.ktap.judge([line for _, line in result.report], ["a"], None)
+        told = list(run_list.results(result, verdict, ["a"]))
+        self.assertIn("#     " + self.TASK[8], told)
+        self.assertIn("not ok 1 a # no result", told)
+        self.assertIn("not ok 2 machine", told)
+        self.assertFalse(run_list.good(result, verdict))
 
 
 class Lists(unittest.TestCase):

@@ -102,6 +102,14 @@ class Conclusion(unittest.TestCase):
         self.assertEqual(self.conclude(False), "PASS")
 
 
+class OldSays(unittest.TestCase):
+    def test_lacking(self):
+        console = [(1, "[    1.234567] DMAR: dmar0: the queue answers again"), (2, "other")]
+        self.assertEqual(yardstick.lacking(["dmar0:.the.queue", "^other"], console), [])
+        self.assertEqual(yardstick.lacking(["dead"], console),
+                         ["the first kernel does not say /dead/"])
+
+
 class Again(unittest.TestCase):
     def outcome(self, *runs, expected="PASS"):
         """(good, number of runs) where each is verdict, lines and excuse."""

@@ -11,12 +11,12 @@
  *
  * =======================  ====================================================
  * context entry            128 bits with table and id: one 16-byte store.
- * (legacy mode, spec 9.3)  The requester ids that alias the device go one by
+ * (legacy mode)            The requester ids that alias the device go one by
  *                          one
  * PASID table entry,       512 bits, of which the first 128 hold table and id:
- * second stage (9.6)       one 16-byte store
+ * second stage             one 16-byte store
  * PASID table entry,       the id is in the first 128 bits and the table in the
- * first stage (9.6)        second ones: one store for each. As hardware reads
+ * first stage              second ones: one store for each. As hardware reads
  *                          the halves apart, it may tag translations of either
  *                          table with either id. So the table changes while the
  *                          id is one that no other device has: three stores,
@@ -26,6 +26,9 @@
  * Only the table and the id may change between the two stores; therefore first
  * stage entries which differ in more, as in the snooping of page walks, cannot
  * become each other. Neither can entries of different stages.
+ *
+ * Formats as in sections "Context Entry" and "Scalable-Mode PASID Table Entry"
+ * of chapter 9 of the VT-d specification, not checked against a revision.
  */
 
 #include <linux/array_size.h>

@@ -405,6 +405,11 @@ static void test_pasid_entry_check(struct kunit *test)
 		 ARRAY_SIZE(first_stage_bits));
 	KUNIT_EXPECT_EQ(test, vtd_pasid_entry_check(pasids.tables[0], &want),
 			-EINVAL);
+
+	KUNIT_EXPECT_FALSE(test, vtd_pasid_entry_snoops(&first));
+	first.val[1] |= BIT_ULL(24);
+	KUNIT_EXPECT_TRUE(test, vtd_pasid_entry_snoops(&first));
+	KUNIT_EXPECT_EQ(test, vtd_pasid_entry_check(&first, &want), 0);
 }
 
 static void test_pasid_sweep(struct kunit *test)

@@ -6,6 +6,8 @@
 #ifndef __INTEL_LIVEUPDATE_H
 #define __INTEL_LIVEUPDATE_H
 
+#include <linux/bug.h>
+#include <linux/errno.h>
 #include <linux/iommu-liveupdate.h>
 #include <linux/types.h>
 
@@ -43,15 +45,26 @@ struct vtd_adopted {
 struct dmar_domain *intel_paging_domain_alloc(void);
 bool intel_iommu_has_rmrr(struct intel_iommu *iommu);
 
+/*
+ * An entry that is present is taken for one that the driver has written itself.
+ * In a unit that was adopted it must not be another one.
+ */
+static inline int intel_liveupdate_check_present(struct intel_iommu *iommu,
+						 bool known)
+{
+	return iommu->adopted && WARN_ON(!known) ? -EBUSY : 0;
+}
+
 #ifdef CONFIG_INTEL_IOMMU_LIVEUPDATE
 
 /* Hooks of iommu.c. See the functions for what they promise. */
 void intel_liveupdate_look_up(void);
 bool intel_liveupdate_adopt(struct intel_iommu *iommu);
 bool intel_liveupdate_take_over(struct intel_iommu *iommu);
-bool intel_liveupdate_block_mode(struct intel_iommu *iommu);
+bool intel_liveupdate_block_unit(struct intel_iommu *iommu);
 void intel_liveupdate_stop(struct intel_iommu *iommu);
 void intel_liveupdate_abandon(struct intel_iommu *iommu);
+void intel_liveupdate_free(struct intel_iommu *iommu);
 bool intel_liveupdate_has_foreign_entry(struct device *dev,
 					struct dmar_domain *domain);
 bool intel_liveupdate_shutdown(struct intel_iommu *iommu);
@@ -103,7 +116,7 @@ static inline bool intel_liveupdate_take_over(struct intel_iommu *iommu)
 	return false;
 }
 
-static inline bool intel_liveupdate_block_mode(struct intel_iommu *iommu)
+static inline bool intel_liveupdate_block_unit(struct intel_iommu *iommu)
 {
 	return false;
 }
@@ -113,6 +126,10 @@ static inline void intel_liveupdate_stop(struct intel_iommu *iommu)
 }
 
 static inline void intel_liveupdate_abandon(struct intel_iommu *iommu)
+{
+}
+
+static inline void intel_liveupdate_free(struct intel_iommu *iommu)
 {
 }
 

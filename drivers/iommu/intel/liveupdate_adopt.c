@@ -220,6 +220,18 @@ static void free_old_interrupt_table(struct intel_iommu *iommu,
 		iommu_free_pages(phys_to_virt(phys));
 }
 
+/**
+ * intel_liveupdate_free() - Forget what a unit came with
+ * @iommu: A unit that may be an adopted one, and is not used any more
+ *
+ * Context: May sleep.
+ */
+void intel_liveupdate_free(struct intel_iommu *iommu)
+{
+	free_adopted(iommu->adopted);
+	iommu->adopted = NULL;
+}
+
 static int adopt(struct intel_iommu *iommu, const struct iommu_hw_ser *unit,
 		 const char **why)
 {

@@ -110,11 +110,12 @@ static void must_submit(struct intel_iommu *iommu, struct qi_desc *desc)
  * @iommu: The unit
  * @scalable: Hardware is in scalable mode
  *
- * In the order that section 6.5.3.3 asks for after a change of the root table.
+ * In the order that section "Set Root Table Pointer Operation" of the VT-d
+ * specification asks for; not checked against a revision.
  *
  * Memory that the caches lead to is about to be given away, and domain ids that
- * they are tagged with. Panics if hardware refuses, or does not answer for as
- * long as the driver waits for registers.
+ * they are tagged with. Panics if hardware refuses, does not answer for as long
+ * as the driver waits for registers, or cannot be told at all.
  *
  * Context: Any, but not in an interrupt: waits for hardware without sleeping.
  */
@@ -130,6 +131,9 @@ void intel_liveupdate_flush_all(struct intel_iommu *iommu, bool scalable)
 
 	/* Registers: each wait ends, with a panic in the worst case. */
 	if (!iommu->qi) {
+		if (scalable)
+			panic("DMAR: %s: cannot invalidate PASID entries without a queue, and a device may run\n",
+			      iommu->name);
 		iommu->flush.flush_context(iommu, 0, 0, 0,
 					   DMA_CCMD_GLOBAL_INVL);
 		iommu->flush.flush_iotlb(iommu, 0, 0, 0, DMA_TLB_GLOBAL_FLUSH);
@@ -154,30 +158,35 @@ static void set_root(struct intel_iommu *iommu, u64 rtaddr)
 }
 
 /**
- * intel_liveupdate_block_mode() - Block a unit that is in another mode
+ * intel_liveupdate_block_unit() - Block a unit that translates as it must not
  * @iommu: The unit, with an empty root table that hardware does not use yet
  *
  * An entry that is not present is the same in both modes. So hardware gets the
  * empty table in the mode it is in, which may only change while translation is
  * off. Then no DMA gets through, and devices are stopped before it does.
  *
+ * Panics if hardware does not forget what it has cached.
+ *
  * Context: May sleep. While the driver starts; all units have their queues.
  *
- * Return: true if translation has to be switched off before the root table is
- * set as usual.
+ * Return: true if the unit has its root table. Otherwise it is set as usual, but
+ * in a unit with VTD_FLAG_BLOCK translation has to be switched off before.
  */
-bool __init intel_liveupdate_block_mode(struct intel_iommu *iommu)
+bool __init intel_liveupdate_block_unit(struct intel_iommu *iommu)
 {
 	u64 mode = readq(iommu->reg + DMAR_RTADDR_REG) & DMA_RTADDR_SMT;
 
-	if (!(iommu->flags & VTD_FLAG_BLOCK) || !!mode == sm_supported(iommu))
+	if (!(iommu->flags & VTD_FLAG_BLOCK))
 		return false;
 
 	iommu_flush_write_buffer(iommu);
 	set_root(iommu, virt_to_phys(iommu->root_entry) | mode);
 	intel_liveupdate_flush_all(iommu, mode);
+	if (!!mode == sm_supported(iommu))
+		return true;
+
 	intel_liveupdate_stop(iommu);
-	return true;
+	return false;
 }
 
 /**
@@ -205,15 +214,11 @@ void __init intel_liveupdate_abandon(struct intel_iommu *iommu)
 		intel_liveupdate_flush_all(iommu, sm_supported(iommu));
 	}
 	intel_liveupdate_stop(iommu);
-	if (!adopted)
-		return;
-
-	vtd_release_dids(&adopted->dids, &iommu->domain_ida);
-	bitmap_free(adopted->pasids);
-	kvfree(adopted->kept);
-	kfree(adopted->dids.ids);
-	kfree(adopted);
-	iommu->adopted = NULL;
+	/* If no unit can start, all of them may be freed. */
+	if (iommu->incoming)
+		iommu_incoming_unit_adopted(iommu->incoming, NULL);
+	if (adopted)
+		vtd_release_dids(&adopted->dids, &iommu->domain_ida);
 }
 
 struct foreign_entry_arg {
@@ -276,7 +281,8 @@ static void change_entry(struct intel_iommu *iommu,
 	if (!context)
 		return;
 
-	if (intel_liveupdate_has_pasids(iommu, ser->bdf)) {
+	if (rid == ser->bdf && context_present(context) &&
+	    intel_liveupdate_has_pasids(iommu, rid)) {
 		vtd_hold_pasid_0(iommu, context, how);
 		return;
 	}

@@ -107,6 +107,7 @@ int vtd_context_entry_check(const struct context_entry *entry,
 struct pasid_entry *vtd_pasid_entry(const struct context_entry *context);
 int vtd_pasid_entry_check(const struct pasid_entry *entry,
 			  const struct vtd_attachment *attachment);
+bool vtd_pasid_entry_snoops(const struct pasid_entry *entry);
 bool vtd_only_pasid_0(const struct context_entry *context);
 void vtd_hold_pasid_0(struct intel_iommu *iommu,
 		      const struct context_entry *context, enum vtd_sweep how);

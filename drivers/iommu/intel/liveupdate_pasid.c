@@ -44,6 +44,7 @@
 #define SM_PASID_PGTT		GENMASK_ULL(8, 6)
 #define SM_PASID_SSADE		BIT_ULL(9)
 #define SM_PASID_DID		GENMASK_ULL(15, 0)
+#define SM_PASID_PGSNP		BIT_ULL(24)
 #define SM_PASID_FSPM		GENMASK_ULL(3, 2)
 
 static struct pasid_dir_entry *directory(const struct context_entry *context)
@@ -115,6 +116,12 @@ int vtd_pasid_entry_check(const struct pasid_entry *entry,
 		aw = FIELD_GET(SM_PASID_AW, val);
 	}
 	return top == attachment->top && aw == attachment->aw ? 0 : -EINVAL;
+}
+
+/* Are all accesses snooped, whatever they ask for? Not told by first stage tables */
+bool vtd_pasid_entry_snoops(const struct pasid_entry *entry)
+{
+	return READ_ONCE(entry->val[1]) & SM_PASID_PGSNP;
 }
 
 /**

@@ -17,6 +17,7 @@
 #include "../liveupdate/records.h"
 #include "iommu.h"
 #include "liveupdate.h"
+#include "pasid.h"
 
 /*
  * Only devices that came with the domain can be attached to it, which they are
@@ -167,6 +168,23 @@ static int check_entries(struct device *dev, struct dmar_domain *domain,
 }
 
 /*
+ * A first stage table does not tell whether accesses are snooped, the entry of
+ * each device does. What the domain enforces is what all of them have.
+ */
+static void restore_snooping(struct device_domain_info *info,
+			     struct dmar_domain *domain)
+{
+	struct pasid_entry *entry;
+
+	lockdep_assert_held(&domain->lock);
+	if (!intel_domain_is_fs_paging(domain))
+		return;
+	entry = intel_pasid_get_entry(info->dev, IOMMU_NO_PASID);
+	domain->force_snooping = entry && vtd_pasid_entry_snoops(entry) &&
+		(list_empty(&domain->devices) || domain->force_snooping);
+}
+
+/*
  * Give the domain the id that hardware has for it. It holds it for all devices
  * that are recorded, until they are attached or blocked: otherwise it might give
  * it up, and another domain get it, while there is an entry with it.
@@ -258,6 +276,7 @@ int intel_liveupdate_restore_attach(struct device *dev,
 	info->domain = dmar_domain;
 	info->domain_attached = true;
 	spin_lock_irqsave(&dmar_domain->lock, flags);
+	restore_snooping(info, dmar_domain);
 	list_add(&info->link, &dmar_domain->devices);
 	spin_unlock_irqrestore(&dmar_domain->lock, flags);
 	return 0;

@@ -67,10 +67,45 @@ static bool queue_is_idle(struct intel_iommu *iommu)
 	       readl(iommu->reg + DMAR_IQT_REG);
 }
 
-static bool queue_has_error(struct intel_iommu *iommu)
+static u32 queue_errors(struct intel_iommu *iommu)
 {
 	return readl(iommu->reg + DMAR_FSTS_REG) &
 	       (DMA_FSTS_IQE | DMA_FSTS_ITE | DMA_FSTS_ICE);
+}
+
+static bool switch_queue(struct intel_iommu *iommu, bool on)
+{
+	if (on)
+		iommu->gcmd |= DMA_GCMD_QIE;
+	else
+		iommu->gcmd &= ~DMA_GCMD_QIE;
+	writel(iommu->gcmd, iommu->reg + DMAR_GCMD_REG);
+	return wait_for(!(status(iommu) & DMA_GSTS_QIES) == !on);
+}
+
+/*
+ * Errors are sticky, and the CPU that would have cleared them was stopped. After
+ * an IQE or ITE hardware fetches nothing until it is cleared, when it would go
+ * on with the descriptor that it has refused. So what is left is dropped before.
+ */
+static bool stop_queue(struct intel_iommu *iommu)
+{
+	u32 errors = queue_errors(iommu);
+
+	if (errors & (DMA_FSTS_IQE | DMA_FSTS_ITE))
+		writel(readl(iommu->reg + DMAR_IQH_REG),
+		       iommu->reg + DMAR_IQT_REG);
+	writel(errors, iommu->reg + DMAR_FSTS_REG);
+	return switch_queue(iommu, false);
+}
+
+/* The head begins at 0 whenever the queue is switched on. */
+static bool restart_queue(struct intel_iommu *iommu)
+{
+	if (!stop_queue(iommu))
+		return false;
+	writel(0, iommu->reg + DMAR_IQT_REG);
+	return switch_queue(iommu, true);
 }
 
 static void put_descriptor(struct intel_iommu *iommu, u32 *tail,
@@ -96,7 +131,9 @@ static bool submit(struct intel_iommu *iommu, const struct qi_desc *desc)
 	};
 	u32 tail;
 
-	if (!wait_for(queue_is_idle(iommu)) || queue_has_error(iommu))
+	if (!(status(iommu) & DMA_GSTS_QIES) ||
+	    !wait_for(queue_is_idle(iommu) || queue_errors(iommu)) ||
+	    queue_errors(iommu))
 		return false;
 
 	WRITE_ONCE(*done, QI_IN_USE);
@@ -104,7 +141,7 @@ static bool submit(struct intel_iommu *iommu, const struct qi_desc *desc)
 	put_descriptor(iommu, &tail, desc);
 	put_descriptor(iommu, &tail, &wait);
 	writel(tail, iommu->reg + DMAR_IQT_REG);
-	return wait_for(READ_ONCE(*done) == QI_DONE || queue_has_error(iommu)) &&
+	return wait_for(READ_ONCE(*done) == QI_DONE || queue_errors(iommu)) &&
 	       READ_ONCE(*done) == QI_DONE && wait_for(queue_is_idle(iommu));
 }
 
@@ -138,9 +175,7 @@ static bool flush_by_registers(struct intel_iommu *iommu)
 	if (sm_supported(iommu))
 		return false;
 
-	iommu->gcmd &= ~DMA_GCMD_QIE;
-	writel(iommu->gcmd, iommu->reg + DMAR_GCMD_REG);
-	if (!wait_for(!(status(iommu) & DMA_GSTS_QIES)))
+	if (!stop_queue(iommu))
 		return false;
 
 	writeq(DMA_CCMD_ICC | DMA_CCMD_GLOBAL_INVL,
@@ -162,8 +197,17 @@ static void flush(struct intel_iommu *iommu, bool interrupts)
 	if (flush_queued(iommu, interrupts))
 		return;
 
-	pr_emerg("%s: the invalidation queue does not answer, use registers\n",
-		 iommu->name);
+	pr_warn("%s: the invalidation queue does not answer (status %#x), restart it\n",
+		iommu->name, queue_errors(iommu));
+	if (restart_queue(iommu) && flush_queued(iommu, interrupts)) {
+		pr_warn("%s: the invalidation queue answers again\n",
+			iommu->name);
+		return;
+	}
+
+	pr_emerg("%s: the invalidation queue is dead, use registers%s\n",
+		 iommu->name,
+		 interrupts ? ", interrupt entries may stay cached" : "");
 	if (!flush_by_registers(iommu))
 		panic("DMAR: %s: cannot invalidate, and a device runs\n",
 		      iommu->name);

@@ -241,9 +241,10 @@ static int switch_domain(struct replacement *r)
 
 /*
  * The order and kind of invalidations after an entry which was present has
- * changed: spec 6.5.3.3, as for entries that are torn down. The new id is
- * invalidated too: in caching mode hardware may remember with it that there was
- * no translation.
+ * changed: as for entries that are torn down, where the driver cites section
+ * 6.5.3.3 of the VT-d specification (not checked against a revision). The new id
+ * is invalidated too: in caching mode hardware may remember with it that there
+ * was no translation.
  */
 static void flush_replaced(struct replacement *r)
 {

@@ -19,7 +19,8 @@
  * removes it.
  *
  * Still possible are what only adds or removes another domain, and what only
- * changes which IOVAs may be used next.
+ * changes which IOVAs may be used next. Whether a domain enforces cache coherency
+ * is settled when its HWPT is allocated, nothing changes it later.
  */
 #include <linux/bug.h>
 #include <linux/limits.h>

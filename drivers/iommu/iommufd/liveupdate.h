@@ -9,8 +9,12 @@
  *   mutex of the LUO session -> iommufd_ctx_liveupdate.lock ->
  *   iommufd_ioas.mutex -> iommufd_group.lock -> mutex of the iommu_group
  *
- * and below iommufd_ctx_liveupdate.lock also both rwsems of an io_pagetable.
- * None of it is held while an object is destroyed.
+ * and below iommufd_group.lock also both rwsems of an io_pagetable. None of it
+ * is held while an object is destroyed.
+ *
+ * Those who hold one of the rwsems may wait for a page of memory that userspace
+ * itself has to provide. So freezing, which nobody can interrupt, does not wait
+ * for ever for what may be held above them.
  */
 #ifndef __IOMMUFD_LIVEUPDATE_H
 #define __IOMMUFD_LIVEUPDATE_H
@@ -18,6 +22,9 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
+
+/* What the next kernel is asked to believe at most, see IOMMUFD_SER_MAX_HWPTS */
+#define IOMMUFD_MAX_MARKED 1024
 
 struct iommufd_area_ser;
 struct iommufd_ctx;

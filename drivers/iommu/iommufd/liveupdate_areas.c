@@ -15,7 +15,9 @@
  * in it is not mapped anywhere, and will not be.
  */
 #include <linux/cleanup.h>
+#include <linux/delay.h>
 #include <linux/iommu.h>
+#include <linux/jiffies.h>
 #include <linux/liveupdate.h>
 #include <linux/memfd.h>
 #include <linux/pagemap.h>
@@ -134,26 +136,14 @@ int iommufd_record_areas(struct io_pagetable *iopt,
 	return WARN_ON_ONCE(nr_areas) ? -EINVAL : 0;
 }
 
-/**
- * iommufd_compare_areas() - Is what is mapped still what was written down?
- * @iopt: The io_pagetable, immutable
- * @session: Session that all of the memory has to be in
- * @areas: What was written down
- * @nr_areas: Number of @areas
- *
- * Context: May sleep. In a file operation of @session.
- *
- * Return: 0, -EINVAL if it is not, or the error of iommufd_record_areas().
- */
-int iommufd_compare_areas(struct io_pagetable *iopt,
-			  struct liveupdate_session *session,
-			  const struct iommufd_area_ser *areas, u64 nr_areas)
+static int compare_areas(struct io_pagetable *iopt,
+			 struct liveupdate_session *session,
+			 const struct iommufd_area_ser *areas, u64 nr_areas)
 {
 	struct iommufd_area_ser now;
 	struct iopt_area *area;
 	int rc;
 
-	guard(rwsem_read)(&iopt->iova_rwsem);
 	for (area = first_area(iopt); area; area = next_area(area)) {
 		if (!nr_areas--)
 			return -EINVAL;
@@ -164,6 +154,50 @@ int iommufd_compare_areas(struct io_pagetable *iopt,
 			return -EINVAL;
 	}
 	return nr_areas ? -EINVAL : 0;
+}
+
+/**
+ * iommufd_wait_until() - Wait a bit for a lock that is polled
+ * @end: When to give up, in jiffies
+ *
+ * Context: May sleep.
+ *
+ * Return: False if it is time to give up.
+ */
+bool iommufd_wait_until(unsigned long end)
+{
+	if (time_after(jiffies, end))
+		return false;
+	usleep_range(100, 200);
+	return true;
+}
+
+/**
+ * iommufd_compare_areas() - Is what is mapped still what was written down?
+ * @iopt: The io_pagetable, immutable
+ * @session: Session that all of the memory has to be in
+ * @areas: What was written down
+ * @nr_areas: Number of @areas
+ * @end: How long to wait for those who use the io_pagetable, in jiffies
+ *
+ * Context: May sleep. In a file operation of @session.
+ *
+ * Return: 0, -EINVAL if it is not, -EBUSY if somebody uses the io_pagetable for
+ * too long, or the error of iommufd_record_areas().
+ */
+int iommufd_compare_areas(struct io_pagetable *iopt,
+			  struct liveupdate_session *session,
+			  const struct iommufd_area_ser *areas, u64 nr_areas,
+			  unsigned long end)
+{
+	int rc;
+
+	while (!down_read_trylock(&iopt->iova_rwsem))
+		if (!iommufd_wait_until(end))
+			return -EBUSY;
+	rc = compare_areas(iopt, session, areas, nr_areas);
+	up_read(&iopt->iova_rwsem);
+	return rc;
 }
 
 /* Does @domain translate to this page of the area, at the place it is mapped? */

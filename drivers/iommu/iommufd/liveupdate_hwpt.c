@@ -15,9 +15,6 @@
 
 #include "iommufd_private.h"
 
-/* What the next kernel is asked to believe at most, see IOMMUFD_SER_MAX_HWPTS */
-#define IOMMUFD_MAX_MARKED 1024
-
 /**
  * iommufd_liveupdate_init() - Prepare an iommufd for live update
  * @ictx: iommufd, being opened
@@ -98,15 +95,9 @@ static int check_kind(struct iommufd_hwpt_paging *hwpt_paging)
 static int set_mark(struct iommufd_ctx *ictx,
 		    struct iommufd_hwpt_paging *hwpt_paging, u64 token)
 {
-	int rc;
-
 	lockdep_assert_held(&ictx->liveupdate.lock);
 	if (hwpt_paging->liveupdate.marked || find_mark(ictx, token))
 		return -EEXIST;
-
-	rc = check_kind(hwpt_paging);
-	if (rc)
-		return rc;
 
 	if (ictx->liveupdate.nr_marked == IOMMUFD_MAX_MARKED)
 		return -ENOSPC;
@@ -123,7 +114,9 @@ static int set_mark(struct iommufd_ctx *ictx,
 static int change_mark(struct iommufd_ctx *ictx, struct iommufd_object *obj,
 		       const struct iommu_hwpt_liveupdate_preserve *cmd)
 {
+	bool set = cmd->flags & IOMMU_HWPT_LIVEUPDATE_PRESERVE_SET;
 	struct iommufd_hwpt_paging *hwpt_paging;
+	int rc;
 
 	if (obj->type == IOMMUFD_OBJ_HWPT_NESTED)
 		return -EOPNOTSUPP;
@@ -131,11 +124,16 @@ static int change_mark(struct iommufd_ctx *ictx, struct iommufd_object *obj,
 		return -ENOENT;
 	hwpt_paging = container_of(obj, struct iommufd_hwpt_paging, common.obj);
 
+	/* Waits for those who may wait for userspace, hence before the lock */
+	rc = set ? check_kind(hwpt_paging) : 0;
+	if (rc)
+		return rc;
+
 	guard(mutex)(&ictx->liveupdate.lock);
 	if (ictx->liveupdate.outgoing)
 		return -EBUSY;
 
-	if (cmd->flags & IOMMU_HWPT_LIVEUPDATE_PRESERVE_SET)
+	if (set)
 		return set_mark(ictx, hwpt_paging, cmd->token);
 
 	if (!hwpt_paging->liveupdate.marked)
@@ -187,6 +185,22 @@ static struct iommufd_restored *find_restored(struct iommufd_ctx *ictx,
 	return NULL;
 }
 
+/* With a users reference, so that it stays without the lock */
+static struct iommufd_restored *get_restored(struct iommufd_ctx *ictx,
+					     u64 token)
+{
+	struct iommufd_restored *restored;
+
+	guard(mutex)(&ictx->liveupdate.lock);
+	restored = find_restored(ictx, token);
+	if (!restored)
+		return NULL;
+	/* It may be on its way out, and wait for the lock to go. */
+	if (iommufd_try_inc_users(ictx, &restored->hwpt_paging->common.obj))
+		return NULL;
+	return restored;
+}
+
 /**
  * iommufd_hwpt_liveupdate_restore() - ioctl(IOMMU_HWPT_LIVEUPDATE_RESTORE)
  * @ucmd: The ioctl
@@ -197,6 +211,7 @@ int iommufd_hwpt_liveupdate_restore(struct iommufd_ucmd *ucmd)
 {
 	struct iommu_hwpt_liveupdate_restore *cmd = ucmd->cmd;
 	struct iommufd_restored *restored;
+	struct iommufd_object *obj;
 	int rc;
 
 	if (!IS_ENABLED(CONFIG_IOMMU_LIVEUPDATE) || !liveupdate_enabled())
@@ -204,18 +219,24 @@ int iommufd_hwpt_liveupdate_restore(struct iommufd_ucmd *ucmd)
 	if (cmd->flags & ~IOMMU_HWPT_LIVEUPDATE_RESTORE_STRICT)
 		return -EOPNOTSUPP;
 
-	guard(mutex)(&ucmd->ictx->liveupdate.lock);
-	restored = find_restored(ucmd->ictx, cmd->token);
+	restored = get_restored(ucmd->ictx, cmd->token);
 	if (!restored)
 		return -ENOENT;
+	obj = &restored->hwpt_paging->common.obj;
 
-	cmd->out_hwpt_id = restored->hwpt_paging->common.obj.id;
+	/* Can wait for userspace for ever, so nobody may wait for this. */
+	cmd->out_hwpt_id = obj->id;
 	cmd->out_alloc_flags = restored->alloc_flags;
 	rc = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
 	if (rc)
-		return rc;
+		goto out_put;
 
+	mutex_lock(&ucmd->ictx->liveupdate.lock);
 	restored->claimed = true;
 	restored->strict = cmd->flags & IOMMU_HWPT_LIVEUPDATE_RESTORE_STRICT;
-	return 0;
+	mutex_unlock(&ucmd->ictx->liveupdate.lock);
+
+out_put:
+	refcount_dec(&obj->users);
+	return rc;
 }

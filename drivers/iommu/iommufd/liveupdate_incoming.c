@@ -12,10 +12,17 @@
 #include <linux/kexec_handover.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
 #include "liveupdate_restore.h"
+
+/*
+ * What KHO calls an area of vzalloc(), part of the ABI of struct kho_vmalloc. It
+ * does not know flags that it would have to refuse.
+ */
+#define RECORDS_KHO_FLAGS	0x0001
 
 static size_t records_size(const struct iommufd_ser *ser)
 {
@@ -37,9 +44,41 @@ static int check_root(const struct iommufd_ser *ser)
 	if (!ser->nr_hwpts || ser->nr_hwpts > IOMMUFD_SER_MAX_HWPTS ||
 	    ser->nr_areas > IOMMUFD_SER_MAX_AREAS)
 		return -EINVAL;
-	if (ser->records.total_pages != PFN_UP(records_size(ser)))
+	if (ser->records.total_pages != PFN_UP(records_size(ser)) ||
+	    ser->records.flags != RECORDS_KHO_FLAGS || ser->records.order)
 		return -EINVAL;
 	return 0;
+}
+
+/*
+ * KHO believes the list of pages that it restores, and what is wrong in it, it
+ * finds when it has restored the first of them. So look at all of it before.
+ */
+static int check_pages(const struct kho_vmalloc *records,
+		       int (*preserved_order)(phys_addr_t phys))
+{
+	unsigned int left = records->total_pages;
+	const struct kho_vmalloc_chunk *chunk;
+	u64 phys = records->first.phys;
+	unsigned int i;
+
+	while (phys) {
+		if (check_place(phys, preserved_order(phys)))
+			return -EINVAL;
+		chunk = phys_to_virt(phys);
+		for (i = 0; i < KHO_VMALLOC_SIZE && chunk->phys[i]; i++) {
+			phys = chunk->phys[i];
+			if (!left-- || check_place(phys, preserved_order(phys)))
+				return -EINVAL;
+		}
+
+		phys = chunk->hdr.next.phys;
+		/* Only full ones have a next one, so there is an end. */
+		if (phys && i < KHO_VMALLOC_SIZE)
+			return -EINVAL;
+		cond_resched();
+	}
+	return left ? -EINVAL : 0;
 }
 
 /**
@@ -52,25 +91,31 @@ static int check_root(const struct iommufd_ser *ser)
  *
  * Return: To be given to iommufd_incoming_free(). Or an ERR_PTR: -EOPNOTSUPP if
  * it is of another version, -EINVAL if no page that KHO has preserved begins
- * there or if its parts do not fit together, -ENOMEM.
+ * there, if its parts do not fit together or if KHO has not preserved each page
+ * of the records, -ENOMEM.
  */
 struct iommufd_incoming *iommufd_incoming_open(u64 data)
 {
 	struct iommufd_incoming *incoming;
+	const struct iommufd_ser *ser;
 	int rc;
 
 	rc = check_place(data, kho_preserved_order(data));
 	if (rc)
 		return ERR_PTR(rc);
 
-	rc = check_root(phys_to_virt(data));
+	ser = phys_to_virt(data);
+	rc = check_root(ser);
+	if (rc)
+		return ERR_PTR(rc);
+	rc = check_pages(&ser->records, kho_preserved_order);
 	if (rc)
 		return ERR_PTR(rc);
 
 	incoming = kzalloc_obj(*incoming);
 	if (!incoming)
 		return ERR_PTR(-ENOMEM);
-	incoming->ser = phys_to_virt(data);
+	incoming->ser = ser;
 	return incoming;
 }
 

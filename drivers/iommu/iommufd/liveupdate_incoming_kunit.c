@@ -3,7 +3,9 @@
  * Damage to what the previous kernel left of an iommufd: each must be found
  * before any of it is used. Part of liveupdate_incoming.c.
  */
+#include <kunit/resource.h>
 #include <kunit/test.h>
+#include <linux/gfp.h>
 
 /**
  * struct test_image - What a kernel leaves of an iommufd with two HWPTs
@@ -27,6 +29,7 @@ static void init_image(struct test_image *image)
 			.nr_hwpts = 2,
 			.nr_areas = 3,
 			.records.total_pages = 1,
+			.records.flags = RECORDS_KHO_FLAGS,
 		},
 		.hwpts = {
 			{ .token = 5, .domain_id = 1, .nr_areas = 2 },
@@ -87,6 +90,12 @@ static const struct test_damage root_damages[] = {
 	DAMAGE("no records", ser.records.total_pages, 0, -EINVAL),
 	DAMAGE("more pages than records", ser.records.total_pages, 2, -EINVAL),
 	DAMAGE("more records than pages", ser.nr_areas, 2000, -EINVAL),
+	DAMAGE("no kind of vmalloc area", ser.records.flags, 0, -EINVAL),
+	DAMAGE("huge pages allowed", ser.records.flags, 3, -EINVAL),
+	DAMAGE("unknown kind of vmalloc area", ser.records.flags,
+	       U16_MAX, -EINVAL),
+	DAMAGE("pages of order 1", ser.records.order, 1, -EINVAL),
+	DAMAGE("order of no page", ser.records.order, U16_MAX, -EINVAL),
 };
 
 static const struct test_damage record_damages[] = {
@@ -126,6 +135,8 @@ static void do_damage(struct kunit *test, struct test_image *image,
 	init_image(image);
 	if (damage->size == sizeof(u64)) {
 		*(u64 *)member = damage->value;
+	} else if (damage->size == sizeof(u16)) {
+		*(u16 *)member = damage->value;
 	} else {
 		KUNIT_ASSERT_EQ(test, sizeof(u32), damage->size);
 		*(u32 *)member = damage->value;
@@ -158,6 +169,82 @@ static void test_place(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EINVAL, check_place(PAGE_SIZE, -ENOENT));
 }
 
+/* Places that no page of this kernel is at, nor has to be */
+#define TEST_PAGE		BIT_ULL(40)
+#define TEST_LOST_PAGE		BIT_ULL(41)
+
+/* As if all pages but one were preserved */
+static int fake_order(phys_addr_t phys)
+{
+	return phys == TEST_LOST_PAGE ? -ENOENT : 0;
+}
+
+static void free_chunk(void *page)
+{
+	__free_page(page);
+}
+
+static struct kho_vmalloc_chunk *alloc_chunk(struct kunit *test)
+{
+	struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, free_chunk, page));
+	return page_address(page);
+}
+
+static void test_pages(struct kunit *test)
+{
+	struct kho_vmalloc_chunk *chunk = alloc_chunk(test);
+	struct kho_vmalloc_chunk *next = alloc_chunk(test);
+	struct kho_vmalloc records = { .total_pages = 2 };
+
+	KUNIT_EXPECT_EQ(test, -EINVAL, check_pages(&records, fake_order));
+
+	records.first.phys = virt_to_phys(chunk);
+	chunk->phys[0] = TEST_PAGE;
+	KUNIT_EXPECT_EQ(test, -EINVAL, check_pages(&records, fake_order));
+	chunk->phys[1] = TEST_PAGE + 8;
+	KUNIT_EXPECT_EQ(test, -EINVAL, check_pages(&records, fake_order));
+	chunk->phys[1] = TEST_LOST_PAGE;
+	KUNIT_EXPECT_EQ(test, -EINVAL, check_pages(&records, fake_order));
+	chunk->phys[1] = TEST_PAGE + PAGE_SIZE;
+	KUNIT_EXPECT_EQ(test, 0, check_pages(&records, fake_order));
+	chunk->phys[2] = TEST_PAGE + 2 * PAGE_SIZE;
+	KUNIT_EXPECT_EQ(test, -EINVAL, check_pages(&records, fake_order));
+	chunk->phys[2] = 0;
+
+	/* What begins in the middle of a page is no list. */
+	records.first.phys += 8;
+	KUNIT_EXPECT_EQ(test, -EINVAL, check_pages(&records, fake_order));
+	records.first.phys = TEST_LOST_PAGE;
+	KUNIT_EXPECT_EQ(test, -EINVAL, check_pages(&records, fake_order));
+	records.first.phys = virt_to_phys(chunk);
+
+	/* It goes on, or around, before it has to. */
+	chunk->hdr.next.phys = virt_to_phys(next);
+	KUNIT_EXPECT_EQ(test, -EINVAL, check_pages(&records, fake_order));
+	chunk->hdr.next.phys = virt_to_phys(chunk);
+	KUNIT_EXPECT_EQ(test, -EINVAL, check_pages(&records, fake_order));
+
+	/* The one behind a full one may be empty. */
+	for (int i = 0; i < KHO_VMALLOC_SIZE; i++)
+		chunk->phys[i] = TEST_PAGE + i * PAGE_SIZE;
+	records.total_pages = KHO_VMALLOC_SIZE;
+	KUNIT_EXPECT_EQ(test, -EINVAL, check_pages(&records, fake_order));
+	chunk->hdr.next.phys = virt_to_phys(next);
+	KUNIT_EXPECT_EQ(test, 0, check_pages(&records, fake_order));
+	records.total_pages++;
+	KUNIT_EXPECT_EQ(test, -EINVAL, check_pages(&records, fake_order));
+	next->phys[0] = TEST_PAGE;
+	KUNIT_EXPECT_EQ(test, 0, check_pages(&records, fake_order));
+
+	/* KHO has preserved none of that. */
+	KUNIT_EXPECT_EQ(test, -EINVAL,
+			check_pages(&records, kho_preserved_order));
+}
+
 static void test_root(struct kunit *test)
 {
 	const struct test_damage *damage = test->param_value;
@@ -180,6 +267,7 @@ static void test_records(struct kunit *test)
 static struct kunit_case iommufd_incoming_cases[] = {
 	KUNIT_CASE(test_right),
 	KUNIT_CASE(test_place),
+	KUNIT_CASE(test_pages),
 	KUNIT_CASE_PARAM(test_root, root_gen_params),
 	KUNIT_CASE_PARAM(test_records, record_gen_params),
 	{}

@@ -11,8 +11,10 @@
  * here. The files that depend on it, those of the devices, are preserved later
  * and unpreserved before.
  */
+#include <linux/build_bug.h>
 #include <linux/cleanup.h>
 #include <linux/iommu-liveupdate.h>
+#include <linux/jiffies.h>
 #include <linux/kexec_handover.h>
 #include <linux/liveupdate.h>
 #include <linux/slab.h>
@@ -37,6 +39,11 @@ struct iommufd_outgoing {
 	u32 nr_hwpts;
 	u64 nr_areas;
 };
+
+static_assert(IOMMUFD_MAX_MARKED <= IOMMUFD_SER_MAX_HWPTS);
+
+/* As short as the gate of vfio devices waits, for the same reason */
+#define FREEZE_TIMEOUT_MS 2000
 
 #define for_each_marked(hwpt_paging, ictx)                             \
 	list_for_each_entry(hwpt_paging, &(ictx)->liveupdate.marked,   \
@@ -370,6 +377,25 @@ void iommufd_unpreserve(struct iommufd_ctx *ictx)
 	kfree(out);
 }
 
+static int verify(struct iommufd_ctx *ictx, struct liveupdate_session *session,
+		  unsigned long end)
+{
+	const struct iommufd_outgoing *out = ictx->liveupdate.outgoing;
+	const struct iommufd_hwpt_ser *ser = out->hwpts;
+	struct iommufd_hwpt_paging *hwpt_paging;
+	int rc;
+
+	for_each_marked(hwpt_paging, ictx) {
+		rc = iommufd_compare_areas(iopt_of(hwpt_paging), session,
+					   out->areas + ser->first_area,
+					   ser->nr_areas, end);
+		if (rc)
+			return rc;
+		ser++;
+	}
+	return iommufd_verify_devices(ictx);
+}
+
 /**
  * iommufd_freeze() - Check an iommufd before there is no way back
  * @ictx: The iommufd, preserved
@@ -380,27 +406,19 @@ void iommufd_unpreserve(struct iommufd_ctx *ictx)
  *
  * Context: May sleep. In .freeze() of a file of @session.
  *
- * Return: 0, -EINVAL if an area has changed, or the error of
- * iommufd_record_areas() or iommu_verify_preserved_device(). Nothing is
- * changed.
+ * Return: 0, -EINVAL if an area has changed, -EBUSY if an ioctl of the iommufd
+ * does not come to an end, or the error of iommufd_record_areas() or
+ * iommu_verify_preserved_device(). Nothing is changed.
  */
 int iommufd_freeze(struct iommufd_ctx *ictx, struct liveupdate_session *session)
 {
-	struct iommufd_hwpt_paging *hwpt_paging;
-	const struct iommufd_outgoing *out;
-	const struct iommufd_hwpt_ser *ser;
+	unsigned long end = jiffies + msecs_to_jiffies(FREEZE_TIMEOUT_MS);
 	int rc;
 
-	guard(mutex)(&ictx->liveupdate.lock);
-	out = ictx->liveupdate.outgoing;
-	ser = out->hwpts;
-	for_each_marked(hwpt_paging, ictx) {
-		rc = iommufd_compare_areas(iopt_of(hwpt_paging), session,
-					   out->areas + ser->first_area,
-					   ser->nr_areas);
-		if (rc)
-			return rc;
-		ser++;
-	}
-	return iommufd_verify_devices(ictx);
+	while (!mutex_trylock(&ictx->liveupdate.lock))
+		if (!iommufd_wait_until(end))
+			return -EBUSY;
+	rc = verify(ictx, session, end);
+	mutex_unlock(&ictx->liveupdate.lock);
+	return rc;
 }

@@ -20,7 +20,9 @@ int iommufd_record_areas(struct io_pagetable *iopt,
 			 struct iommufd_area_ser *areas, u64 nr_areas);
 int iommufd_compare_areas(struct io_pagetable *iopt,
 			  struct liveupdate_session *session,
-			  const struct iommufd_area_ser *areas, u64 nr_areas);
+			  const struct iommufd_area_ser *areas, u64 nr_areas,
+			  unsigned long end);
+bool iommufd_wait_until(unsigned long end);
 int iommufd_verify_memory(struct io_pagetable *iopt,
 			  struct iommu_domain *domain);
 

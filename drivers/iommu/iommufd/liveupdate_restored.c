@@ -7,6 +7,7 @@
  * of three ways: userspace destroys them, it never asks for them and the session
  * is finished, or the iommufd is closed.
  */
+#include <linux/bitops.h>
 #include <linux/cleanup.h>
 #include <linux/export.h>
 #include <linux/iommu-liveupdate.h>
@@ -141,11 +142,15 @@ bool iommufd_restored_in_use(struct iommufd_ctx *ictx)
 	return false;
 }
 
-/* Forget the records, and tell which HWPT nobody has asked for, if any */
-static bool next_unclaimed(struct iommufd_ctx *ictx, u32 *id)
+/*
+ * Forget the records. The HWPT that nobody has asked for, if any, with a users
+ * reference: its id may be that of another object by the time it is removed.
+ */
+static struct iommufd_object *next_unclaimed(struct iommufd_ctx *ictx)
 {
+	struct iommufd_object *found = NULL;
 	struct iommufd_restored *restored;
-	bool found = false;
+	struct iommufd_object *obj;
 
 	guard(mutex)(&ictx->liveupdate.lock);
 	ictx->liveupdate.incoming = NULL;
@@ -157,8 +162,10 @@ static bool next_unclaimed(struct iommufd_ctx *ictx, u32 *id)
 			continue;
 		/* Closing destroys it if it is busy now. */
 		restored->claimed = true;
-		*id = restored->hwpt_paging->common.obj.id;
-		found = true;
+		obj = &restored->hwpt_paging->common.obj;
+		/* Fails if it is on its way out already. */
+		if (!iommufd_try_inc_users(ictx, obj))
+			found = obj;
 	}
 	return found;
 }
@@ -173,38 +180,45 @@ static bool next_unclaimed(struct iommufd_ctx *ictx, u32 *id)
  */
 void iommufd_restored_finish(struct iommufd_ctx *ictx)
 {
-	u32 id;
+	struct iommufd_object *obj;
 
-	while (next_unclaimed(ictx, &id))
-		iommufd_object_remove(ictx, NULL, id, 0);
+	while ((obj = next_unclaimed(ictx)))
+		iommufd_object_remove(ictx, obj, obj->id, 0);
 }
 
-static bool same_translation(const struct iommufd_area_ser *area,
-			     struct iommu_domain *a, struct iommu_domain *b)
+static bool same_translation(const struct iommufd_area_ser *ser,
+			     struct iommu_domain *old, struct iommu_domain *new)
 {
-	unsigned long iova = area->iova;
-	unsigned long last = iova + area->length - 1;
+	/* An IOMMU may have smaller pages than the CPU. */
+	const unsigned long step = 1UL << __ffs(new->pgsize_bitmap);
+	unsigned long iova = ser->iova;
+	unsigned long last = iova + ser->length - 1;
 	phys_addr_t phys;
+	unsigned long rest;
 
 	for (;;) {
-		phys = iommu_iova_to_phys(a, iova);
-		if (!phys || phys != iommu_iova_to_phys(b, iova))
+		phys = iommu_iova_to_phys(old, iova);
+		if (!phys || phys != iommu_iova_to_phys(new, iova))
 			return false;
-		if (last - iova < PAGE_SIZE - offset_in_page(iova))
+		rest = step - (iova & (step - 1));
+		if (last - iova < rest)
 			return true;
-		iova += PAGE_SIZE - offset_in_page(iova);
+		iova += rest;
 		cond_resched();
 	}
 }
 
 /*
- * What a domain allows cannot be asked for, so go by what it was filled from.
- * That the whole area is mapped is for same_translation() to say.
+ * What a domain allows cannot be asked for, so go by what it is filled from: all
+ * of the range, without a gap. An area that has pages keeps them, and the page
+ * tables keep what maps them, as long as iova_rwsem is held. Only a dma-buf can
+ * be revoked at any time, and is never what a memfd was.
  */
 static bool allows_as_much(const struct iommufd_area_ser *ser,
 			   struct io_pagetable *iopt)
 {
 	unsigned long last = ser->iova + ser->length - 1;
+	struct iopt_area_contig_iter iter;
 	struct iopt_area *area;
 	int needed = 0;
 
@@ -213,12 +227,24 @@ static bool allows_as_much(const struct iommufd_area_ser *ser,
 	if (ser->prot & IOMMUFD_AREA_SER_WRITE)
 		needed |= IOMMU_WRITE;
 
-	guard(rwsem_read)(&iopt->iova_rwsem);
-	for (area = iopt_area_iter_first(iopt, ser->iova, last); area;
-	     area = iopt_area_iter_next(area, ser->iova, last))
-		if ((area->iommu_prot & needed) != needed)
+	lockdep_assert_held_read(&iopt->iova_rwsem);
+	iopt_for_each_contig_area(&iter, area, iopt, ser->iova, last)
+		if (iopt_is_dmabuf(area->pages) ||
+		    (area->iommu_prot & needed) != needed)
 			return false;
-	return true;
+	return iopt_area_contig_done(&iter);
+}
+
+/* Only what is filled can be walked: nothing keeps other page tables. */
+static bool maps_the_same(const struct iommufd_area_ser *ser,
+			  struct iommu_domain *old,
+			  struct iommufd_hwpt_paging *new)
+{
+	struct io_pagetable *iopt = &new->ioas->iopt;
+
+	guard(rwsem_read)(&iopt->iova_rwsem);
+	return allows_as_much(ser, iopt) &&
+	       same_translation(ser, old, new->common.domain);
 }
 
 /**
@@ -230,14 +256,14 @@ static bool allows_as_much(const struct iommufd_area_ser *ser,
  * not finished.
  *
  * Context: May sleep. Under iommufd_group.lock. Time in proportion to the number
- * of pages, if userspace wants to be sure.
+ * of pages, if userspace wants to be sure. For that of an area, nothing can be
+ * mapped or unmapped in the IOAS of @new.
  *
  * Return: 0, or -EINVAL if it does and @new is not the same or allows less.
  */
 int iommufd_restored_check_replace(struct iommufd_hw_pagetable *old,
 				   struct iommufd_hw_pagetable *new)
 {
-	const struct iommufd_area_ser *area;
 	struct iommufd_restored *restored;
 	u64 i;
 
@@ -249,11 +275,9 @@ int iommufd_restored_check_replace(struct iommufd_hw_pagetable *old,
 	if (!hwpt_is_paging(new))
 		return -EINVAL;
 
-	for (i = 0; i < restored->nr_areas; i++) {
-		area = &restored->areas[i];
-		if (!same_translation(area, old->domain, new->domain) ||
-		    !allows_as_much(area, &to_hwpt_paging(new)->ioas->iopt))
+	for (i = 0; i < restored->nr_areas; i++)
+		if (!maps_the_same(&restored->areas[i], old->domain,
+				   to_hwpt_paging(new)))
 			return -EINVAL;
-	}
 	return 0;
 }

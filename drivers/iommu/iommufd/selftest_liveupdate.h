@@ -57,6 +57,7 @@ to_mock_domain(struct iommu_domain *domain)
  * @bdf: Requester id
  * @alias: Another one, 0 if none
  * @device: Device id
+ * @reserved: IOVA of a page that nothing can be mapped at, 0 if none
  * @dead: It belongs to a kernel that has left
  * @refuse: The driver cannot preserve it
  * @no_name: The driver cannot tell what both kernels call it
@@ -70,6 +71,7 @@ struct mock_lu_device {
 	u16 bdf;
 	u16 alias;
 	u16 device;
+	u64 reserved;
 	bool dead;
 	bool refuse;
 	bool no_name;
@@ -125,6 +127,7 @@ void mock_lu_attach(struct iommu_domain *domain, struct device *dev,
 void mock_lu_release_device(struct device *dev);
 bool mock_lu_is_late(struct device *dev);
 struct iommu_group *mock_lu_device_group(struct device *dev);
+void mock_lu_get_resv_regions(struct device *dev, struct list_head *head);
 
 /* selftest_liveupdate_hw.c and selftest_liveupdate_ops.c, for the test */
 void mock_lu_handover(void);
@@ -148,7 +151,9 @@ int mock_lu_device_create(struct iommufd_ucmd *ucmd);
 int mock_lu_device(struct iommufd_ucmd *ucmd);
 void mock_lu_device_destroy(struct mock_lu_obj *lu);
 
-#define MOCK_LU_OPS .liveupdate = &mock_liveupdate_ops,
+#define MOCK_LU_OPS                         \
+	.liveupdate = &mock_liveupdate_ops, \
+	.get_resv_regions = mock_lu_get_resv_regions,
 
 #else
 

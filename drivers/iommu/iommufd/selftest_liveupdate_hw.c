@@ -132,6 +132,26 @@ void mock_lu_domain_del(struct mock_iommu_domain *mock)
 		     "mock: domain freed while requester id %#x uses it\n", i);
 }
 
+void mock_lu_get_resv_regions(struct device *dev, struct list_head *head)
+{
+	struct iommu_resv_region *region;
+	struct mock_lu_device *lu;
+	u64 reserved = 0;
+
+	scoped_guard(spinlock, &mock_lu_hw.lock) {
+		lu = mock_lu_find(dev);
+		if (lu)
+			reserved = lu->reserved;
+	}
+	if (!reserved)
+		return;
+
+	region = iommu_alloc_resv_region(reserved, PAGE_SIZE, 0,
+					 IOMMU_RESV_RESERVED, GFP_KERNEL);
+	if (region)
+		list_add_tail(&region->list, head);
+}
+
 /* The driver's answer when it is asked about the device */
 bool mock_lu_is_late(struct device *dev)
 {

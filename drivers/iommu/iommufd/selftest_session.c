@@ -21,6 +21,7 @@
 #include <linux/iommu-liveupdate.h>
 #include <linux/jiffies.h>
 #include <linux/liveupdate.h>
+#include <linux/mutex.h>
 #include <linux/slab.h>
 
 #include "io_pagetable.h"
@@ -28,6 +29,9 @@
 #include "liveupdate_restore.h"
 #include "selftest_liveupdate_hw.h"
 #include "selftest_session.h"
+
+/* Held while what was retrieved is replaced or freed */
+static DEFINE_MUTEX(test_retrieve_lock);
 
 #define TEST_DEVICE_ID		1
 #define TEST_MAP_TIMEOUT_MS	60000
@@ -147,7 +151,9 @@ static const struct file_operations test_device_fops = {
 	.unlocked_ioctl = test_device_ioctl,
 };
 
-static struct device *create_mock_in(u32 rid, struct iommu_group *group)
+/* With a page that it must not be mapped at, unless that is 0 */
+static struct device *create_mock_in(u32 rid, struct iommu_group *group,
+				     u64 reserved)
 {
 	struct mock_lu_device *identity;
 	struct device *dev;
@@ -162,6 +168,7 @@ static struct device *create_mock_in(u32 rid, struct iommu_group *group)
 	identity->bdf = rid;
 	identity->device = TEST_DEVICE_ID;
 	identity->group = group;
+	identity->reserved = reserved;
 
 	/* Takes the identity, whatever comes of it */
 	dev = iommufd_mock_device_create(identity, &number);
@@ -174,18 +181,21 @@ static struct device *create_mock_in(u32 rid, struct iommu_group *group)
 }
 
 /* In the group of device @id, if there is one */
-static struct device *create_mock(struct iommufd_ucmd *ucmd, u32 rid, u32 id)
+static struct device *create_mock(struct iommufd_ucmd *ucmd, u32 id)
 {
+	const struct iommu_test_cmd *cmd = ucmd->cmd;
+	u64 reserved = cmd->session.iova;
+	u32 rid = cmd->session.value;
 	struct iommufd_device *other;
 	struct device *dev;
 
 	if (!id)
-		return create_mock_in(rid, NULL);
+		return create_mock_in(rid, NULL, reserved);
 
 	other = iommufd_get_device(ucmd, id);
 	if (IS_ERR(other))
 		return ERR_CAST(other);
-	dev = create_mock_in(rid, other->igroup->group);
+	dev = create_mock_in(rid, other->igroup->group, reserved);
 	iommufd_put_object(ucmd->ictx, &other->obj);
 	return dev;
 }
@@ -410,6 +420,7 @@ static int session_retrieve(struct iommufd_ucmd *ucmd)
 	struct test_incoming *test;
 	int rc;
 
+	guard(mutex)(&test_retrieve_lock);
 	test = kzalloc_obj(*test);
 	if (!test)
 		return -ENOMEM;
@@ -450,6 +461,7 @@ static int session_finish(struct iommufd_ctx *ictx)
 {
 	struct iommufd_incoming *incoming;
 
+	guard(mutex)(&test_retrieve_lock);
 	if (iommufd_restored_in_use(ictx))
 		return -EBUSY;
 	scoped_guard(mutex, &ictx->liveupdate.lock)
@@ -486,8 +498,7 @@ static int iommufd_test_session(struct iommufd_ucmd *ucmd)
 	case IOMMU_TEST_SESSION_IMMUTABLE_IN_MAP:
 		return session_immutable(ucmd);
 	case IOMMU_TEST_SESSION_DEVICE:
-		return session_device(ucmd, create_mock(ucmd, cmd->session.value,
-						  cmd->id),
+		return session_device(ucmd, create_mock(ucmd, cmd->id),
 				      device_unregister);
 	case IOMMU_TEST_SESSION_NOIOMMU:
 		return session_device(ucmd, create_noiommu(), put_device);

@@ -20,7 +20,8 @@ enum {
 	IOMMU_TEST_SESSION_IMMUTABLE_IN_MAP,
 	/*
 	 * Make a device that has requester id @value, and a file of it. It is
-	 * in the group of device @id, or if that is 0 in one of its own.
+	 * in the group of device @id, or if that is 0 in one of its own. The
+	 * page at @iova is reserved, unless that is 0.
 	 */
 	IOMMU_TEST_SESSION_DEVICE,
 	/* The same for a device that has no IOMMU */

@@ -309,7 +309,8 @@ EXPORT_SYMBOL_NS_GPL(iommu_incoming_unit, "IOMMUFD_INTERNAL");
 /**
  * iommu_incoming_unit_adopted() - The unit does what its record says
  * @unit: The record
- * @iommu: The unit. It need not be registered yet, and may never be
+ * @iommu: The unit. It need not be registered yet, and may never be. NULL if it
+ *         is about to be freed: what only its devices used is lost until reboot
  *
  * From now on devices of the unit are restored, unless the driver says that it
  * failed.

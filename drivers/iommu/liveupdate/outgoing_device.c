@@ -298,13 +298,14 @@ EXPORT_SYMBOL_NS_GPL(iommu_unpreserve_device, "IOMMUFD_INTERNAL");
  * @dev: The device
  *
  * To be called while files are frozen. Hardware is compared with what is
- * recorded.
+ * recorded, and all records are read as the next kernel will read them: when it
+ * refuses one of them, it is too late.
  *
  * Context: May sleep. Takes the group's mutex.
  *
  * Return: 0. Or -ENOENT if the device is not preserved any more, -EINVAL if it
- * has another domain, -EBUSY if it is in a reset, or the error of the driver.
- * Nothing is changed.
+ * has another domain, -EBUSY if it is in a reset, or the error of the driver or
+ * of iommu_records_verify(). Nothing is changed.
  */
 int iommu_verify_preserved_device(struct iommu_domain *domain,
 				  struct device *dev)
@@ -314,6 +315,7 @@ int iommu_verify_preserved_device(struct iommu_domain *domain,
 	struct iommu_records *records;
 	struct iommu_hw_ser unit;
 	struct iommu_device_ser ser;
+	int ret;
 
 	if (!group)
 		return -ENOENT;
@@ -331,7 +333,8 @@ int iommu_verify_preserved_device(struct iommu_domain *domain,
 	records = iommu_outgoing->records;
 	copy_unit(records, preserved->unit, &unit);
 	copy_device(records, preserved, &ser);
-	return preserved->unit->ops->verify_device(dev, domain, &unit, &ser);
+	ret = preserved->unit->ops->verify_device(dev, domain, &unit, &ser);
+	return ret ?: iommu_records_verify(records);
 }
 EXPORT_SYMBOL_NS_GPL(iommu_verify_preserved_device, "IOMMUFD_INTERNAL");
 

@@ -368,24 +368,3 @@ iommu_incoming_find_device(struct iommu_incoming *in, u16 segment, u16 bdf)
 	return device && device->bdf == bdf ? device : NULL;
 }
 EXPORT_SYMBOL_IF_KUNIT(iommu_incoming_find_device);
-
-/**
- * iommu_incoming_find_intel() - Look up a VT-d unit
- * @in: The records
- * @reg_phys: Physical address of its registers
- *
- * Return: The record, or NULL if the unit is not recorded.
- */
-const struct iommu_hw_ser *
-iommu_incoming_find_intel(const struct iommu_incoming *in, u64 reg_phys)
-{
-	const struct iommu_hw_ser *unit = NULL;
-
-	while ((unit = iommu_incoming_next(in, IOMMU_SER_UNITS,
-					   unit ? unit->id : 0))) {
-		if (unit->intel.reg_phys == reg_phys)
-			return unit;
-	}
-	return NULL;
-}
-EXPORT_SYMBOL_IF_KUNIT(iommu_incoming_find_intel);

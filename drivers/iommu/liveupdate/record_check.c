@@ -148,6 +148,9 @@ static int check_pasid_dir(const struct iommu_device_ser *device,
 			return refuse(why, "size of no PASID directory");
 		return 0;
 	}
+	/* Which aliases have an entry depends on more than the device. */
+	if (device->nr_aliases)
+		return refuse(why, "PASID directory with aliases");
 	if (iommu_ser_page_flags(device->pasid_dir))
 		return refuse(why, "PASID directory is not aligned");
 	if (!device->max_pasid || device->max_pasid > INTEL_MAX_PASID ||

@@ -101,8 +101,6 @@ const void *iommu_incoming_next(const struct iommu_incoming *in,
 				unsigned int kind, u32 id);
 const struct iommu_device_ser *
 iommu_incoming_find_device(struct iommu_incoming *in, u16 segment, u16 bdf);
-const struct iommu_hw_ser *
-iommu_incoming_find_intel(const struct iommu_incoming *in, u64 reg_phys);
 int iommu_incoming_verify(u64 phys);
 
 /* records_kho.c: all that is known about memory and KHO */

@@ -32,7 +32,8 @@
  *   up again, and signals each once, because one may have been lost.
  *
  * Mappings, exported BARs, ioeventfds, eventfds
- *   Userspace makes them anew.
+ *   Userspace makes them anew. Nobody may have an exported BAR attached when the
+ *   kernel is replaced, because that could not be undone.
  *
  * What is virtual of configuration space
  *   It shows hardware, as after a first open.
@@ -234,19 +235,44 @@ static const struct vfio_pci_ser *incoming_ser(u64 data)
 	return ret ? ERR_PTR(ret) : phys_to_virt(data);
 }
 
-/* Is the translation of a running device still the one that it came with? */
-static int check_translation(struct pci_dev *pdev,
-			     const struct vfio_pci_ser *ser)
+/*
+ * The IOMMU core knows the device at the place of a record by an id that is not
+ * the record's: it is somebody else's. @err and @id are what it says.
+ */
+static bool is_anothers(const struct vfio_pci_ser *ser, int err, u32 id)
 {
-	u32 device_id, domain_id;
-	int ret;
+	return ser->flags & VFIO_PCI_SER_RUNNING && !err && id != ser->device_id;
+}
 
-	if (!(ser->flags & VFIO_PCI_SER_RUNNING))
-		return 0;
-	ret = iommu_restored_device_id(&pdev->dev, &device_id, &domain_id);
-	if (ret)
-		return ret;
-	return device_id == ser->device_id ? 0 : -EINVAL;
+/* Can the device be given to who retrieves it? @running is what PCI says. */
+static int check_device(const struct vfio_pci_ser *ser, int err, bool running)
+{
+	if (ser->flags & VFIO_PCI_SER_RUNNING)
+		return err;
+	return running ? -EINVAL : 0;
+}
+
+/*
+ * Find the device of a record. The one of somebody else is not there: the id
+ * tells whose memory is used, and whom to stop. @why is set to the reason if the
+ * device is there, but is good for nothing but to be stopped.
+ */
+static struct pci_dev *find_incoming(const struct vfio_pci_ser *ser, int *why)
+{
+	struct pci_dev *pdev;
+	u32 id, domain_id;
+	int err;
+
+	pdev = pci_liveupdate_get_incoming(ser->segment, ser->bdf);
+	if (IS_ERR(pdev))
+		return pdev;
+	err = iommu_restored_device_id(&pdev->dev, &id, &domain_id);
+	if (is_anothers(ser, err, err ? 0 : id)) {
+		pci_dev_put(pdev);
+		return ERR_PTR(-EINVAL);
+	}
+	*why = check_device(ser, err, pci_liveupdate_is_running(pdev));
+	return pdev;
 }
 
 static struct file *create_file(struct pci_dev *pdev,
@@ -284,11 +310,10 @@ static int retrieve(struct liveupdate_file_op_args *args)
 
 	if (IS_ERR(ser))
 		return PTR_ERR(ser);
-	pdev = pci_liveupdate_get_incoming(ser->segment, ser->bdf);
+	pdev = find_incoming(ser, &ret);
 	if (IS_ERR(pdev))
 		return PTR_ERR(pdev);
 
-	ret = check_translation(pdev, ser);
 	if (!ret) {
 		file = create_file(pdev, ser);
 		ret = PTR_ERR_OR_ZERO(file);
@@ -343,22 +368,27 @@ static bool can_finish(struct liveupdate_file_op_args *args)
 /*
  * Nobody has it: first the device, then its translation. Memory comes later. A
  * device that was left quiesced has nothing that could go on. Whoever has bound
- * another driver to it since is not concerned.
+ * another driver to it since is not concerned. But if PCI says that it was left
+ * running the record is wrong, and nobody else stops it.
  */
 static void give_up(const struct vfio_pci_ser *ser, struct pci_dev *pdev)
 {
+	u32 device_id = ser->device_id, domain_id;
 	bool there = !IS_ERR(pdev);
 	int ret;
 
-	if (!(ser->flags & VFIO_PCI_SER_RUNNING))
-		return;
+	if (!(ser->flags & VFIO_PCI_SER_RUNNING)) {
+		if (!there || !pci_liveupdate_is_running(pdev))
+			return;
+		iommu_restored_device_id(&pdev->dev, &device_id, &domain_id);
+	}
 	if (there) {
 		pci_info(pdev, "live update: nobody has taken it over, DMA is off\n");
 		pci_clear_master(pdev);
 		if (!pci_wait_for_pending_transaction(pdev))
 			pci_warn(pdev, "still has transactions pending\n");
 	}
-	iommu_discard_restored_device(ser->device_id);
+	iommu_discard_restored_device(device_id);
 	if (!there || !(ser->flags & VFIO_PCI_SER_RESET_WORKS))
 		return;
 	/* Not before: the IOMMU core keeps the translation over no reset. */
@@ -384,12 +414,13 @@ static void finish(struct liveupdate_file_op_args *args)
 {
 	const struct vfio_pci_ser *ser = incoming_ser(args->serialized_data);
 	struct pci_dev *pdev;
+	int why;
 
 	/* See can_finish() */
 	if (WARN_ON_ONCE(IS_ERR(ser)))
 		return;
 
-	pdev = pci_liveupdate_get_incoming(ser->segment, ser->bdf);
+	pdev = find_incoming(ser, &why);
 	if (args->retrieve_status > 0)
 		give_up_unbound(args->file, ser, pdev);
 	else

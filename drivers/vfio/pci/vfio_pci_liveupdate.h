@@ -10,6 +10,16 @@
 
 #ifdef CONFIG_VFIO_PCI_LIVEUPDATE
 
+#ifdef CONFIG_VFIO_PCI_DMABUF
+int vfio_pci_dma_buf_try_revoke(struct vfio_pci_core_device *vdev);
+#else
+static inline int
+vfio_pci_dma_buf_try_revoke(struct vfio_pci_core_device *vdev)
+{
+	return 0;
+}
+#endif
+
 /* vfio_pci_liveupdate_core.c */
 int vfio_pci_liveupdate_freeze(struct vfio_pci_core_device *vdev, bool running);
 void vfio_pci_liveupdate_unfreeze(struct vfio_pci_core_device *vdev);

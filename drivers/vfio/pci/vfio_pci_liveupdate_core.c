@@ -52,6 +52,11 @@ static int freeze_device(struct vfio_pci_core_device *vdev, bool running)
 	if (vdev->pm_runtime_engaged || pdev->current_state != PCI_D0)
 		return -EBUSY;
 
+	/* There is no way back for those who use a BAR as a dma-buf. */
+	ret = vfio_pci_dma_buf_try_revoke(vdev);
+	if (ret)
+		return ret;
+
 	pci_read_config_word(pdev, PCI_COMMAND, &command);
 	vdev->liveupdate.command = command;
 	pci_intx(pdev, 0);
@@ -65,10 +70,11 @@ static int freeze_device(struct vfio_pci_core_device *vdev, bool running)
 	ret = pci_liveupdate_freeze(pdev, running);
 	if (ret) {
 		restore_command(vdev);
+		if (__vfio_pci_memory_enabled(vdev))
+			vfio_pci_dma_buf_move(vdev, false);
 		return ret;
 	}
 
-	vfio_pci_dma_buf_move(vdev, true);
 	vdev->liveupdate.frozen = true;
 	return 0;
 }
@@ -78,15 +84,16 @@ static int freeze_device(struct vfio_pci_core_device *vdev, bool running)
  * @vdev: The device, which is open, and preserved by PCI
  * @running: Its translation is preserved too. Otherwise its DMA is stopped
  *
- * Keeps userspace out, of BARs that it has mapped too, and takes exported BARs
- * back. All that the device itself notices is that INTx is masked.
+ * Keeps userspace out, of BARs that it has mapped too, and lets nobody attach
+ * exported BARs. All that the device itself notices is that INTx is masked.
  *
  * Context: May sleep. Takes the locks of the head of this file.
  *
  * Return: 0. -EBUSY if userspace does not come out of the device, uses its
- * interrupts, or has put it into a low power state, if INTx cannot be masked, or
- * if somebody waits for the end of the file to unbind the driver. Or the error of
- * pci_liveupdate_freeze(). Everything is as before then.
+ * interrupts, or has put it into a low power state, if somebody has an exported
+ * BAR attached, if INTx cannot be masked, or if somebody waits for the end of the
+ * file to unbind the driver. Or the error of pci_liveupdate_freeze(). Everything
+ * is as before then.
  */
 int vfio_pci_liveupdate_freeze(struct vfio_pci_core_device *vdev, bool running)
 {
@@ -100,7 +107,8 @@ int vfio_pci_liveupdate_freeze(struct vfio_pci_core_device *vdev, bool running)
 	mutex_lock(&vdev->igate);
 	/*
 	 * Who unbinds the driver holds the device_lock until the file is closed,
-	 * that is for ever, and the end of the kernel waits for that lock.
+	 * that is for ever, and the end of the kernel waits for that lock. Who
+	 * begins with it later is not found out.
 	 */
 	if (!device_is_registered(&vdev->vdev.device) ||
 	    vdev->irq_type != VFIO_PCI_NUM_IRQS) {

@@ -57,6 +57,23 @@ static void test_place(struct kunit *test)
 	KUNIT_EXPECT_NE(test, check_place(PAGE_SIZE, -ENOENT), 0);
 }
 
+/* Who has another id is somebody else's; who has none can be stopped. */
+static void test_device(struct kunit *test)
+{
+	KUNIT_EXPECT_FALSE(test, is_anothers(&test_running, 0, 5));
+	KUNIT_EXPECT_TRUE(test, is_anothers(&test_running, 0, 6));
+	KUNIT_EXPECT_FALSE(test, is_anothers(&test_running, -ENOENT, 0));
+	/* It has no id to compare. */
+	KUNIT_EXPECT_FALSE(test, is_anothers(&test_quiesced, 0, 6));
+
+	KUNIT_EXPECT_EQ(test, check_device(&test_running, 0, true), 0);
+	/* The guest has not begun with DMA. */
+	KUNIT_EXPECT_EQ(test, check_device(&test_running, 0, false), 0);
+	KUNIT_EXPECT_EQ(test, check_device(&test_running, -EIO, true), -EIO);
+	KUNIT_EXPECT_EQ(test, check_device(&test_quiesced, -ENOENT, false), 0);
+	KUNIT_EXPECT_EQ(test, check_device(&test_quiesced, 0, true), -EINVAL);
+}
+
 /* Whether or not userspace has asked for the file, without success then */
 static void test_cannot_finish(struct kunit *test)
 {
@@ -75,6 +92,7 @@ static struct kunit_case vfio_pci_liveupdate_cases[] = {
 	KUNIT_CASE(test_good),
 	KUNIT_CASE(test_damaged),
 	KUNIT_CASE(test_place),
+	KUNIT_CASE(test_device),
 	KUNIT_CASE(test_cannot_finish),
 	{}
 };

@@ -117,6 +117,7 @@ static int fake_preserve_device(struct device *dev, struct iommu_domain *domain,
 {
 	fake.devices++;
 	ser->attachment_id = 2;
+	unit->mock.nr_rids += 1 + ser->nr_aliases;
 	return 0;
 }
 
@@ -126,6 +127,7 @@ static void fake_unpreserve_device(struct device *dev,
 				   const struct iommu_device_ser *ser)
 {
 	fake.devices--;
+	unit->mock.nr_rids -= 1 + ser->nr_aliases;
 }
 
 static int fake_verify_device(struct device *dev, struct iommu_domain *domain,

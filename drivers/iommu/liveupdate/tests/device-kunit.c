@@ -16,6 +16,7 @@
 #include <linux/suspend.h>
 
 #include "../core.h"
+#include "../outgoing.h"
 #include "device-kunit.h"
 
 #define RACE_ROUNDS	4000
@@ -42,6 +43,24 @@ static int identify(struct pci_dev *pdev, struct iommu_device_ser *ser)
 {
 	*ser = (struct iommu_device_ser){};
 	return iommu_liveupdate_identify(&pdev->dev, &fake_liveupdate_ops, ser);
+}
+
+/* What the next kernel would refuse is found as long as there is a way back. */
+static void records_are_read(struct kunit *test)
+{
+	struct iommu_device_ser *ser;
+	u32 id;
+
+	KUNIT_ASSERT_EQ(test, iommu_preserve_device(&fake.table.domain,
+						    &fake.pdev->dev, &id), 0);
+	ser = (struct iommu_device_ser *)
+		iommu_records_get(iommu_outgoing->records, IOMMU_SER_DEVICES,
+				  id);
+	KUNIT_ASSERT_NOT_NULL(test, ser);
+	ser->__reserved = 1;
+	KUNIT_EXPECT_EQ(test, verify(), -EINVAL);
+	ser->__reserved = 0;
+	KUNIT_EXPECT_EQ(test, verify(), 0);
 }
 
 /* While PCI resets the device its domain is blocked, if it has ATS. */
@@ -464,6 +483,7 @@ static void no_sleep(struct kunit *test)
 }
 
 static struct kunit_case device_cases[] = {
+	KUNIT_CASE(records_are_read),
 	KUNIT_CASE(reset_is_refused),
 	KUNIT_CASE(in_reset_is_refused),
 	KUNIT_CASE(each_sign_of_a_reset),

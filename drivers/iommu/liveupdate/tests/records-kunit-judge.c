@@ -136,8 +136,6 @@ static const char *judge_unit(struct judge *judge,
 		if (!good_table(judge, irta / 4096 * 4096, order))
 			return "interrupt table";
 	}
-	if (iommu_incoming_find_intel(judge->in, unit->intel.reg_phys) != unit)
-		return "look-up of unit";
 	return NULL;
 }
 
@@ -193,6 +191,8 @@ static const char *judge_device(struct judge *judge,
 		return "mode of device";
 	if (!device->pasid_dir && (device->pasid_dir_order || device->max_pasid))
 		return "size without directory";
+	if (device->pasid_dir && device->nr_aliases)
+		return "directory and aliases";
 	if (device->pasid_dir &&
 	    (!good_table(judge, device->pasid_dir, device->pasid_dir_order) ||
 	     device->max_pasid != 32768ULL << device->pasid_dir_order ||

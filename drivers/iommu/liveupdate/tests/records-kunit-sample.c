@@ -39,7 +39,10 @@ struct iommu_domain_ser sample_domain(struct kunit *test, struct fake_kho *fake,
 	return domain;
 }
 
-/* Eight devices to a bus, on both sides of device 16, each third with aliases */
+/*
+ * Eight devices to a bus, on both sides of device 16. In legacy mode each third
+ * has aliases.
+ */
 struct iommu_device_ser sample_device(struct kunit *test, struct fake_kho *fake,
 				      unsigned int i)
 {
@@ -53,7 +56,7 @@ struct iommu_device_ser sample_device(struct kunit *test, struct fake_kho *fake,
 		.device = 0x10c9,
 	};
 
-	if (i % 3 == 0) {
+	if (!unit && i % 3 == 0) {
 		device.aliases[device.nr_aliases++] = device.bdf + 1;
 		device.aliases[device.nr_aliases++] = device.bdf ^ 0x8090;
 	}

@@ -53,7 +53,6 @@ static void records_round_trip(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, iommu_incoming_get(in, IOMMU_SER_UNITS, 30));
 	KUNIT_EXPECT_NULL(test, iommu_incoming_get(in, IOMMU_SER_UNITS,
 						   U32_MAX));
-	KUNIT_EXPECT_NULL(test, iommu_incoming_find_intel(in, PAGE_SIZE));
 	/* The second requester id of the first device is no device. */
 	KUNIT_EXPECT_NOT_NULL(test, iommu_incoming_find_device(in, 0, 0x100));
 	KUNIT_EXPECT_NULL(test, iommu_incoming_find_device(in, 0, 0x101));

@@ -280,7 +280,7 @@ static_assert(offsetof(struct iommu_domain_ser, pt) == 16);
  * @nr_aliases: Number of entries of @aliases that are used
  * @aliases: Other requester ids, as @bdf, that the device's DMA may carry
  * @pasid_dir: Physical address of the PASID directory, 0 if the unit is not in
- *             scalable mode
+ *             scalable mode. A device that has one has no @aliases
  * @pasid_dir_order: Order of the PASID directory's folio
  * @max_pasid: Number of PASIDs that the directory has room for
  * @__reserved: Zero

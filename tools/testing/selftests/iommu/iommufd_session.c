@@ -4,6 +4,7 @@
  * immutable IOASes, and the marks of HWPTs.
  */
 #include <pthread.h>
+#include <stdbool.h>
 
 #define __EXPORTED_HEADERS__
 #include <linux/vfio.h>
@@ -219,6 +220,91 @@ TEST_F_TIMEOUT(iommufd_session, immutable_in_map, 300)
 	/* Nothing of it is left. */
 	EXPECT_EQ(-ENOENT, unmap(self->fd, self->ioas, IOVA + MAP_SIZE,
 				 PAGE_SIZE));
+	check_mutable(_metadata, self);
+}
+
+struct toggler {
+	int fd;
+	__u32 ioas;
+	int rc;
+	bool stop;
+};
+
+static void *toggle_immutable(void *arg)
+{
+	struct toggler *toggler = arg;
+	int fd = toggler->fd;
+	int rc;
+
+	do {
+		rc = session_cmd(fd, IMMUTABLE, .id = toggler->ioas) ?:
+		     session_cmd(fd, MUTABLE, .id = toggler->ioas);
+	} while (!rc && !__atomic_load_n(&toggler->stop, __ATOMIC_RELAXED));
+	toggler->rc = rc;
+	return NULL;
+}
+
+static int create_access(int fd, __u32 ioas, __u32 *access)
+{
+	unsigned int flags = MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES;
+
+	return err(_test_cmd_create_access(fd, ioas, access, flags));
+}
+
+static int pin(int fd, __u32 access, __u32 *id)
+{
+	struct iommu_test_cmd cmd = {
+		.size = sizeof(cmd),
+		.op = IOMMU_TEST_OP_ACCESS_PAGES,
+		.id = access,
+		.access_pages = {
+			.iova = IOVA,
+			.length = PAGE_SIZE,
+			.uptr = (uintptr_t)buffer,
+		},
+	};
+	int rc = err(ioctl(fd, IOMMU_TEST_CMD, &cmd));
+
+	*id = cmd.access_pages.out_access_pages_id;
+	return rc;
+}
+
+/*
+ * Between the two looks of an unmap at the same area: it shuts accesses out, has
+ * those that there are end, and is refused then. Pinning works as before.
+ */
+TEST_F_TIMEOUT(iommufd_session, immutable_in_unmap, 300)
+{
+	struct toggler toggler = { .fd = self->fd, .ioas = self->ioas };
+	__u32 access = 0, id = 0;
+	pthread_t thread;
+	int late = 0, rc;
+
+	ASSERT_EQ(0, create_access(self->fd, self->ioas, &access));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, toggle_immutable, &toggler));
+	do {
+		ASSERT_EQ(0, pin(self->fd, access, &id));
+		rc = unmap(self->fd, self->ioas, IOVA, MAP_SIZE);
+		if (!rc) {
+			do {
+				rc = map_user(self->fd, self->ioas, buffer,
+					      MAP_SIZE, IOVA);
+			} while (rc == -EBUSY);
+			ASSERT_EQ(0, rc);
+			continue;
+		}
+		ASSERT_EQ(-EBUSY, rc);
+		/* It was refused at once if the pin is still there. */
+		rc = err(_test_cmd_destroy_access_pages(self->fd, access, id));
+		late += rc == -ENOENT;
+		ASSERT_EQ(true, !rc || rc == -ENOENT);
+	} while (late < 10);
+	EXPECT_EQ(0, pin(self->fd, access, &id));
+
+	__atomic_store_n(&toggler.stop, true, __ATOMIC_RELAXED);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(0, toggler.rc);
+	EXPECT_EQ(0, close(access));
 	check_mutable(_metadata, self);
 }
 

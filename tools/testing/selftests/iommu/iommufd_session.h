@@ -93,6 +93,14 @@ static inline int open_device(int fd, __u32 rid, __u32 *idev)
 	return device_file(session_cmd(fd, DEVICE, .session.value = rid), idev);
 }
 
+/* One that must not be mapped in the page at @reserved */
+static inline int open_reserved_device(int fd, __u32 rid, __u64 reserved,
+				       __u32 *idev)
+{
+	return device_file(session_cmd(fd, DEVICE, .session.value = rid,
+				       .session.iova = reserved), idev);
+}
+
 /* Another one of the group of device @other */
 static inline int open_sibling(int fd, __u32 rid, __u32 other, __u32 *idev)
 {

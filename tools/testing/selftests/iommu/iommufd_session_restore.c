@@ -109,6 +109,42 @@ TEST_F(next_kernel, restore_and_replace)
 	EXPECT_EQ(0, close(dev));
 }
 
+/* A HWPT of the same IOAS is refused: what is reserved stays so. */
+TEST_F(next_kernel, replace_refused)
+{
+	__u64 iova = LU_IOVA + LU_BUFFER_SIZE;
+	__u32 ioas = 0, idev = 0, hwpt, pasid;
+	int dev;
+
+	dev = open_reserved_device(self->fd, RID + 1, iova, &idev);
+	ASSERT_LE(0, dev);
+	ASSERT_EQ(0, _test_ioctl_ioas_alloc(self->fd, &ioas));
+	ASSERT_EQ(0, hwpt_alloc(self->fd, idev, ioas, 0, &hwpt));
+	ASSERT_EQ(0, hwpt_alloc(self->fd, idev, ioas, IOMMU_HWPT_ALLOC_PASID,
+				&pasid));
+	ASSERT_EQ(0, device(dev, ATTACH, pasid));
+	ASSERT_EQ(0, device(dev, ATTACH_PASID, pasid));
+	EXPECT_EQ(-EINVAL, map_user(self->fd, ioas, buffer, PAGE_SIZE, iova));
+
+	/* Not made for devices with PASIDs */
+	EXPECT_EQ(-EINVAL, device(dev, ATTACH, hwpt));
+	EXPECT_EQ(-EINVAL, map_user(self->fd, ioas, buffer, PAGE_SIZE, iova));
+
+	/* Of another IOAS: nothing is reserved there afterwards. */
+	EXPECT_EQ(-EINVAL, device(dev, ATTACH, self->hwpt));
+	EXPECT_EQ(0, map_user(self->fd, self->test.new.ioas, buffer, PAGE_SIZE,
+			      iova));
+	EXPECT_EQ(0, unmap(self->fd, self->test.new.ioas, iova, PAGE_SIZE));
+
+	ASSERT_EQ(0, device(dev, DETACH_PASID, 0));
+	EXPECT_EQ(0, device(dev, ATTACH, hwpt));
+	EXPECT_EQ(-EINVAL, map_user(self->fd, ioas, buffer, PAGE_SIZE, iova));
+	EXPECT_EQ(0, device(dev, DETACH, 0));
+	EXPECT_EQ(0, map_user(self->fd, ioas, buffer, PAGE_SIZE, iova));
+	EXPECT_EQ(0, close(dev));
+	EXPECT_EQ(0, session_cmd(self->fd, FINISH));
+}
+
 TEST_F(next_kernel, alloc_flags)
 {
 	__u32 hwpt, flags;

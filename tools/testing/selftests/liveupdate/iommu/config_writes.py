@@ -11,6 +11,8 @@ import collections
 import os
 import re
 
+import qemulog
+
 ALLOW = os.path.join(os.path.dirname(os.path.abspath(__file__)), "config_writes.allow")
 
 COMMAND, COMMAND_MASTER = 0x04, 0x4
@@ -110,6 +112,35 @@ def device_writes(run):
         fits = any(value & mask == want for want, mask in alternatives)
         found.append(Write(trace.t, dev, model, reg, value, what, stops, fits and not what))
     return found
+
+
+def mastering_in_the_end(log, rid, done):
+    """What is wrong with the bus mastering of a device that is given back, as readable lines.
+
+    Its user switches it off when the measurement is @done, or somebody has before. Who
+    closes the device resets it and gives it the state that was saved when it was opened.
+    If that has bus mastering in it, the device has it for a moment, and must not: what
+    the guest reads later, when the driver has switched it off again, does not tell.
+    """
+    if not done:
+        return []
+    lines = [line for line in log.decode("utf-8", "replace").splitlines()
+             if "pci_cfg_write" in line]
+    try:
+        traces = qemulog.traces(lines)
+    except qemulog.LogError as error:
+        return [error.text]
+    master, again = False, None
+    for trace in traces:
+        if trace.fields["dev"] != rid or trace.fields["reg"] != COMMAND:
+            continue
+        before, master = master, bool(trace.fields["value"] & COMMAND_MASTER)
+        if trace.t > done and master and not before:
+            again = again or trace
+    if again:
+        return ["it was given back, and is a bus master again %.1f ms after the end: "
+                "COMMAND <- 0x%x" % ((again.t - done) / 1e6, again.fields["value"])]
+    return ["nobody has taken bus mastering away in the end"] if master else []
 
 
 def judged_writes(run, end):

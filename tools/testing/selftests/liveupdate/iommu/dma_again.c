@@ -7,11 +7,18 @@
  * The host judges the last of them as it does for dma_continuity, and the frames
  * of all. Page tables, domain ids and records that a live update does not give
  * back would be in the way of the next one, or of the one after that.
+ *
+ * The IOMMU has to have as many pages in the end as before the first of them, and
+ * after each as many as the first kernel when the device ran. Units, devices and
+ * drivers are the same in all kernels, nothing but this test uses the DMA of a
+ * device, and the tables of the unit cross or are made anew: so all that can differ
+ * is what a live update has left, or has given back twice.
  */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/reboot.h>
 #include <unistd.h>
 
@@ -20,6 +27,7 @@
 
 #include "dma_vm.h"
 #include "kernel_copy.h"
+#include "physmem.h"
 #include "report.h"
 
 #define STATE_SESSION	"dma-again-state"
@@ -30,6 +38,26 @@
 #define ROUND_MS	100
 
 static int updates;
+
+static struct dma_pages count_pages(void)
+{
+	return (struct dma_pages) {
+		.all = physmem_vmstat("nr_iommu_pages"),
+		.tables = physmem_vmstat("nr_sec_page_table_pages"),
+	};
+}
+
+static void check_pages(const struct dma_pages *want, const char *when)
+{
+	struct dma_pages now = count_pages();
+
+	ksft_print_msg("%s: %lu pages of the IOMMU, %lu of tables; before %lu, %lu\n",
+		       when, (unsigned long)now.all, (unsigned long)now.tables,
+		       (unsigned long)want->all, (unsigned long)want->tables);
+	if (now.all != want->all || now.tables != want->tables)
+		ksft_exit_fail_msg("%s: the pages of the IOMMU are not as before\n",
+				   when);
+}
 
 /* What happens in the kernels between the first and the last one. */
 static void replace_kernel(int luo_fd, struct dma_vm *machine,
@@ -53,9 +81,15 @@ static void stage_1(int luo_fd)
 {
 	struct kernel_copy kernel;
 	struct dma_vm machine;
+	struct dma_pages unused;
 
 	kernel_copy_take(&kernel);
+	dma_device_find(bdf);
+	dma_device_bind_driver(bdf);
+	unused = count_pages();
 	dma_vm_start(&machine);
+	machine.rx.area->unused = unused;
+	machine.rx.area->used = count_pages();
 	replace_kernel(luo_fd, &machine, &kernel, 1);
 }
 
@@ -72,6 +106,7 @@ static void stage_2(int luo_fd, int state_session)
 	struct vmlu *vm = &machine.vm;
 	struct igb_rx *rx = &machine.rx;
 	int session, done;
+	char when[48];
 	bool last;
 
 	dma_device_find(bdf);
@@ -102,13 +137,18 @@ static void stage_2(int luo_fd, int state_session)
 	close(state_session);
 	mark(last, "finished");
 	receive(rx, ROUND_MS, ~0ULL);
+	snprintf(when, sizeof(when), "live update %d of %d", done, updates);
+	check_pages(&rx->area->used, when);
 
 	if (!last) {
-		ksft_print_msg("live update %d of %d\n", done, updates);
 		kernel_copy_load(&kernel);
 		replace_kernel(luo_fd, &machine, &kernel, done + 1);
 	}
 	dma_vm_end(&machine);
+	/* A mapping would keep the file. */
+	munmap(rx->device->bars[0].vaddr, rx->device->bars[0].info.size);
+	vmlu_close(vm);
+	check_pages(&rx->area->unused, "in the end");
 }
 
 int main(int argc, char *argv[])

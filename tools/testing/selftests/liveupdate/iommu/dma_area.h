@@ -40,6 +40,12 @@
 #define DESC_LENGTH_AT		12
 #define DESC_DONE		1U
 
+/* Memory of the IOMMU */
+struct dma_pages {
+	__u64 all;
+	__u64 tables;
+};
+
 struct dma_area {
 	__u64 magic;		/* written last: the rest is valid */
 	__u64 iova;		/* where the device sees the area */
@@ -49,6 +55,8 @@ struct dma_area {
 	__u64 table[AREA_TABLE_PAGES];	/* physical pages of the table */
 	__u64 tables_digest;	/* of the page tables when it was preserved */
 	__u64 tables_lines;
+	struct dma_pages unused; /* in the first kernel, before anybody has the device */
+	struct dma_pages used;	 /* and when it receives */
 };
 
 /*

@@ -24,11 +24,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#include <linux/vfio.h>
 
 #include <libliveupdate.h>
 #include <libvfio.h>
@@ -107,10 +104,7 @@ static void lose(struct dma_vm *machine)
 /* The session still has the files, and who comes back for it can end it. */
 static void end_close(int luo_fd)
 {
-	struct vfio_device_detach_iommufd_pt detach = {
-		.argsz = sizeof(detach),
-	};
-	int session = get_session(luo_fd), cdev;
+	int session = get_session(luo_fd);
 	struct dma_vm machine;
 
 	dma_vm_load(&machine, session);
@@ -121,12 +115,7 @@ static void end_close(int luo_fd)
 	close(session);
 	usleep(PHASE_MS * 1000);
 
-	session = get_session(luo_fd);
-	cdev = luo_session_retrieve_fd(session, VMLU_TOKEN_DEVICE);
-	must(cdev, "retrieve device again");
-	expect(0, ioctl(cdev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach));
-	close(cdev);
-	expect(0, luo_session_finish(session));
+	expect(0, vmlu_abandon(get_session(luo_fd)));
 }
 
 static int load_in_vain(int luo_fd, int why)

@@ -45,6 +45,9 @@ struct dma_area *area_map(int memfd);
 /* For the host, which knows memory by physical addresses only. */
 void area_publish(struct dma_area *area);
 
+/* The same of an area that a device may write to, and the host does not watch. */
+void area_publish_given(struct dma_area *area);
+
 /* The device's page tables know only the pages that the memfd had before. */
 void area_check(struct dma_area *area);
 

@@ -15,7 +15,9 @@
  *	refused		it must not be possible to preserve the device
  *	lost		the device does not come over: claiming it fails
  *	twice		preserve, unpreserve and preserve again
- *	dead-queue	the IOMMU's invalidation queue stops when the kernel ends
+ *	queue-error	the IOMMU's invalidation queue has an error when the
+ *			kernel ends
+ *	dead-queue	it does not do what it is told then, whatever is tried
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -46,6 +48,7 @@ static struct {
 	bool refused;
 	bool lost;
 	bool twice;
+	bool queue_error;
 	bool dead_queue;
 } options;
 
@@ -57,6 +60,7 @@ static void parse_options(int argc, char *argv[])
 		{ "refused", &options.refused },
 		{ "lost", &options.lost },
 		{ "twice", &options.twice },
+		{ "queue-error", &options.queue_error },
 		{ "dead-queue", &options.dead_queue },
 	};
 	int arg;
@@ -103,8 +107,10 @@ static void stage_1(int luo_fd)
 	device = open(TEST_FILE, O_RDWR);
 	if (device < 0)
 		fail_exit(TEST_FILE);
+	if (options.queue_error)
+		must(command(device, "damage=queue-error"), "queue-error");
 	if (options.dead_queue)
-		must(command(device, "damage=queue"), "damage=queue");
+		must(command(device, "damage=dead-queue"), "dead-queue");
 	must(command(device, bdf), bdf);
 	if (options.refused) {
 		session = luo_create_session(luo_fd, SESSION);

@@ -50,6 +50,9 @@
 #define TEST_FILE	"/dev/pci_liveupdate_test"
 #define TEST_DEVICE	"0000:00:1f.2 fail"
 
+/* So many that some of them are always in the middle of it */
+#define CROWD		16
+
 static bool leave;
 static bool drop;
 
@@ -147,8 +150,8 @@ static int export_bar(struct vfio_pci_device *device)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Whether others can begin to use what is exported: 0 or -errno. */
-static int import(int exported)
+/* Begin to use what is exported: a descriptor to end it with, or -errno. */
+static int import_begin(int exported)
 {
 	struct iommu_ioas_alloc ioas = { .size = sizeof(ioas) };
 	struct iommu_ioas_map_file map = {
@@ -164,9 +167,22 @@ static int import(int exported)
 	if (iommufd < 0 || ioctl(iommufd, IOMMU_IOAS_ALLOC, &ioas))
 		fail_exit("/dev/iommu");
 	map.ioas_id = ioas.out_ioas_id;
-	err = ioctl(iommufd, IOMMU_IOAS_MAP_FILE, &map) ? -errno : 0;
+	if (!ioctl(iommufd, IOMMU_IOAS_MAP_FILE, &map))
+		return iommufd;
+	err = -errno;
 	close(iommufd);
 	return err;
+}
+
+/* Whether others can use what is exported: 0 or -errno. */
+static int import(int exported)
+{
+	int iommufd = import_begin(exported);
+
+	if (iommufd < 0)
+		return iommufd;
+	close(iommufd);
+	return 0;
 }
 
 static int exported = -1;
@@ -194,8 +210,8 @@ static void check_frozen(struct vfio_pci_device *device)
 	expect(0, can_read_register(device));
 }
 
-/* Waits until the device is frozen. */
-static void *look_at_frozen(void *data)
+/* Use the device until it is frozen. */
+static void *read_until_frozen(void *data)
 {
 	struct vfio_pci_device *device = data;
 	off_t command = device->config_space.offset + PCI_COMMAND;
@@ -204,6 +220,14 @@ static void *look_at_frozen(void *data)
 	while (pread(device->fd, &value, 2, command) == 2)
 		;
 	expect(EIO, errno);
+	return NULL;
+}
+
+static void *look_at_frozen(void *data)
+{
+	struct vfio_pci_device *device = data;
+
+	read_until_frozen(device);
 	/* Userspace is kept out first. This waits for all the rest. */
 	while (can_read_register(device))
 		;
@@ -211,12 +235,15 @@ static void *look_at_frozen(void *data)
 	return NULL;
 }
 
-/* A file of another session cannot be frozen, after the device was. */
+/*
+ * A file of another session cannot be frozen, after the device was. That is
+ * frozen although somebody reads it at any moment.
+ */
 static void fail_later(int luo_fd, struct vfio_pci_device *device)
 {
 	int module = open(TEST_MODULE, O_RDONLY);
-	int file, session;
-	pthread_t looker;
+	pthread_t looker, crowd[CROWD];
+	int file, session, importer, i;
 
 	if (module < 0 || syscall(__NR_finit_module, module, "", 0))
 		fail_exit(TEST_MODULE);
@@ -226,9 +253,23 @@ static void fail_later(int luo_fd, struct vfio_pci_device *device)
 		fail_exit(TEST_DEVICE);
 	session = luo_create_session(luo_fd, "dma-hostile-fail");
 	expect(0, luo_session_preserve_fd(session, file, 1));
+
+	/* It is not even tried as long as somebody would lose the device. */
+	importer = import_begin(exported);
+	must(importer, "import of BAR 0");
+	expect(-EBUSY, kexec_now());
+	check_usable(device);
+	expect(0, import(exported));
+	close(importer);
+
 	expect(0, pthread_create(&looker, NULL, look_at_frozen, device));
+	for (i = 0; i < CROWD; i++)
+		expect(0, pthread_create(&crowd[i], NULL, read_until_frozen,
+					 device));
 	expect(-EIO, kexec_now());
 	expect(0, pthread_join(looker, NULL));
+	for (i = 0; i < CROWD; i++)
+		expect(0, pthread_join(crowd[i], NULL));
 	close(session);
 	close(file);
 }
@@ -269,6 +310,24 @@ static int open_cdev(void)
 
 	if (fd < 0)
 		return fd;
+	close(fd);
+	return 0;
+}
+
+/* The same for its group, which nobody may keep from the device either. */
+static int open_group(void)
+{
+	char link[64], path[128], group[96] = "";
+	int fd;
+
+	snprintf(link, sizeof(link), "/sys/bus/pci/devices/%s/iommu_group",
+		 bdf);
+	if (readlink(link, group, sizeof(group) - 1) < 0)
+		fail_exit("%s", link);
+	snprintf(path, sizeof(path), "/dev/vfio/%s", strrchr(group, '/') + 1);
+	fd = open(path, O_RDWR);
+	if (fd < 0)
+		return -errno;
 	close(fd);
 	return 0;
 }
@@ -331,6 +390,7 @@ static void give_up(int session)
 	expect(0, dma_device_is_master(bdf));
 	reached("finished");
 	expect(0, open_cdev());
+	expect(0, open_group());
 	usleep(PHASE_MS * 1000);
 	expect(0, dma_device_is_master(bdf));
 	reached("done");
@@ -344,6 +404,7 @@ static void take_over(int session)
 
 	dma_vm_load(&machine, session);
 	expect(-EBUSY, open_cdev());
+	expect(-EBUSY, open_group());
 	expect(-EBUSY, luo_session_finish(session));
 	expect(-EPERM, bind_elsewhere(machine.vm.devices[0].fd));
 	usleep(PHASE_MS * 1000);
@@ -377,6 +438,7 @@ static void take_over(int session)
 	munmap(device->bars[0].vaddr, device->bars[0].info.size);
 	close(device->fd);
 	expect(0, dma_device_is_master(bdf));
+	expect(0, open_group());
 }
 
 static void stage_2(int luo_fd, int state_session)
@@ -392,6 +454,7 @@ static void stage_2(int luo_fd, int state_session)
 	expect(-EBUSY, reset_by_root());
 	dma_device_bind_driver(bdf);
 	expect(-EBUSY, open_cdev());
+	expect(-EBUSY, open_group());
 	session = luo_retrieve_session(luo_fd, SESSION);
 	must(session, "retrieve session");
 	if (leave)

@@ -244,22 +244,6 @@ static void stage_1(int luo_fd)
 	fail_exit("reboot");
 }
 
-/* Tell the host that the device may write here, too. */
-static void publish_given(struct dma_area *area)
-{
-	static u64 pfns[AREA_PAGES];
-	u64 *table = (void *)area + AREA_TABLE_AT;
-	size_t i;
-
-	physmem_pfns(area, AREA_PAGES, pfns);
-	for (i = 0; i < AREA_PAGES; i++)
-		table[i] = pfns[i] * AREA_PAGE;
-	for (i = 0; i < AREA_TABLE_PAGES; i++)
-		area->table[i] = table[AREA_TABLE_AT / AREA_PAGE + i];
-	area_set(&area->magic, AREA_MAGIC);
-	report("given: area header=%#lx", (unsigned long)table[0]);
-}
-
 /* Whoever takes the device next can use it, and gives it back. */
 static void use_again(void)
 {
@@ -268,7 +252,7 @@ static void use_again(void)
 
 	rx.device = dma_device_attach(bdf, memfd);
 	rx.area->iova = AREA_IOVA;
-	publish_given(rx.area);
+	area_publish_given(rx.area);
 	igb_rx_start(&rx);
 	if (receive(&rx, WARM_UP_MS, AGAIN_FRAMES) < AGAIN_FRAMES)
 		ksft_exit_fail_msg("the device is of no use any more\n");

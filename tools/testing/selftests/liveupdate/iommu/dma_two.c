@@ -112,6 +112,7 @@ static void stage_1(int luo_fd)
 		must(vmlu_open(&vms[i]), "iommufd");
 	for (i = 0; i < NR; i++)
 		build(i);
+	area_publish_given(rx[1].area);
 	/* The host sends as soon as the first one is on. */
 	igb_rx_start(&rx[1]);
 	area_publish(rx[0].area);

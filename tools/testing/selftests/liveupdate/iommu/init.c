@@ -38,6 +38,8 @@
 
 /* What a killed test gets to disappear before it counts as stuck. */
 #define KILL_TIMEOUT_S 10
+/* What the console gets to print where it is stuck. */
+#define CONSOLE_S 1
 /* kmemleak leaves objects alone that are younger than 5 s. */
 #define KMEMLEAK_AGE_S 6
 
@@ -212,6 +214,20 @@ static bool kill_all(void)
 }
 
 /*
+ * Nothing ends a test that is stuck in the kernel, and the shutdown of a device
+ * would wait for the lock that it holds there: the machine is reset.
+ */
+static noreturn void end_stuck(const struct test *test)
+{
+	write_file("/proc/sysrq-trigger", "w");
+	report("Bail out! %s cannot be killed", test->name);
+	report_drain();
+	sleep(CONSOLE_S);
+	write_file("/proc/sysrq-trigger", "b");
+	power_off();
+}
+
+/*
  * Run one test to its end. Processes that it leaves behind are killed, unless
  * they are there to hold on to something until the kexec.
  *
@@ -221,7 +237,7 @@ static int run(struct test *test, int stage)
 {
 	struct output out = { .len = 0 };
 	time_t limit = now_s() + test->timeout_s;
-	bool late = false;
+	bool late = false, stuck;
 	int status = 0;
 	int pipes[2];
 	pid_t pid;
@@ -249,13 +265,14 @@ static int run(struct test *test, int stage)
 	/* The console then shows where the test is stuck in the kernel. */
 	if (late)
 		write_file("/proc/sysrq-trigger", "w");
-	if ((late || !test->kexec || stage == 2) && !kill_all())
-		bail_out("%s cannot be killed", test->name);
+	stuck = (late || !test->kexec || stage == 2) && !kill_all();
 	while (read_output(pipes[0], &out, 0))
 		;
 	if (out.len)
 		flush_line(&out);
 	close(pipes[0]);
+	if (stuck)
+		end_stuck(test);
 	return late ? -1 : status;
 }
 

@@ -235,22 +235,39 @@ static void failing_freeze(int luo_fd)
 	close(bad);
 }
 
-/* A device whose way is not open cannot run. */
-static void freeze_refuses(int luo_fd)
+/* What the device cannot be frozen with, in a register of a place */
+static void freeze_refuses(int luo_fd, const char *bdf, size_t reg,
+			   uint16_t value)
 {
 	int session = luo_create_session(luo_fd, "pci-keep-refuse");
 	int fd = stand_for(place[0], "running");
-	uint16_t command = read_config16(place[0], PCI_COMMAND);
+	uint16_t before = read_config16(bdf, reg);
 	int err;
 
 	err = luo_session_preserve_fd(session, fd, 1);
 	check(!err, "preserve: %d", err);
-	write_config16(place[0], PCI_COMMAND, command & ~PCI_COMMAND_MASTER);
+	write_config16(bdf, reg, value);
 	err = reboot(RB_KEXEC);
-	check(err && errno == EINVAL, "kexec without mastering: %d", errno);
-	write_config16(place[0], PCI_COMMAND, command);
+	check(err && errno == EINVAL, "kexec with %#x at %#zx of %s: %d", value,
+	      reg, bdf, errno);
+	write_config16(bdf, reg, before);
 	close(session);
 	close(fd);
+}
+
+/*
+ * A device whose way is not open cannot run. Nor is it left with records that the
+ * next kernel would refuse: here a bridge has more buses than the one above it.
+ */
+static void all_freeze_refuses(int luo_fd)
+{
+	uint16_t command = read_config16(place[0], PCI_COMMAND);
+
+	freeze_refuses(luo_fd, place[0], PCI_COMMAND,
+		       command & ~PCI_COMMAND_MASTER);
+	if (nr_places > 2)
+		freeze_refuses(luo_fd, place[nr_places - 1],
+			       PCI_SUBORDINATE_BUS, 0xf0);
 }
 
 static void map_config(int memfd)
@@ -322,7 +339,7 @@ static void stage_1(int luo_fd)
 	make_homeless();
 	load_next_kernel();
 	failing_freeze(luo_fd);
-	freeze_refuses(luo_fd);
+	all_freeze_refuses(luo_fd);
 	if (failures)
 		ksft_exit_fail_msg("%d failures before the kexec\n", failures);
 

@@ -88,7 +88,7 @@ def boot(tests, kernel, initrd, workdir, skips=None, slow=1, least_mem=0, words=
 
 def machine_trouble(result, verdict):
     """What is wrong apart from the results of single tests."""
-    trouble = result.problems + verdict.failures
+    trouble = result.problems + vm.stuck(result) + verdict.failures
     if not result.timed_out and not powered_off(result.console):
         trouble.append("the last kernel did not power off")
     return trouble

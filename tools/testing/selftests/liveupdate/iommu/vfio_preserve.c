@@ -19,7 +19,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <linux/io.h>
 #include <linux/iommufd.h>
+#include <linux/pci_regs.h>
 #include <linux/vfio.h>
 
 #include <libvfio.h>
@@ -34,6 +36,10 @@
 #define IOMMUFD_TOKEN	3
 #define DEVICE_TOKEN	4
 #define OTHER_TOKEN	5
+
+/* Registers of an igb */
+#define RCTL		0x100
+#define RCTL_ENABLE	2
 
 static char bdf[BDF_SIZE];
 
@@ -83,6 +89,28 @@ static int detach(struct vfio_pci_device *device)
 static int reset(struct vfio_pci_device *device)
 {
 	return ioctl(device->fd, VFIO_DEVICE_RESET) ? -errno : 0;
+}
+
+/* The same as a guest asks for it. */
+static int reset_by_config(struct vfio_pci_device *device)
+{
+	u8 at = vfio_pci_config_readb(device, PCI_CAPABILITY_LIST);
+	u16 control;
+
+	while (at && vfio_pci_config_readb(device, at) != PCI_CAP_ID_EXP)
+		at = vfio_pci_config_readb(device, at + PCI_CAP_LIST_NEXT);
+	if (!at)
+		return -ENOENT;
+	at += PCI_EXP_DEVCTL;
+	control = vfio_pci_config_readw(device, at) | PCI_EXP_DEVCTL_BCR_FLR;
+	return pwrite(device->fd, &control, sizeof(control),
+		      device->config_space.offset + at) < 0 ? -errno : 0;
+}
+
+/* A reset switches the receiver off. */
+static bool receives(struct vfio_pci_device *device)
+{
+	return readl(device->bars[0].vaddr + RCTL) & RCTL_ENABLE;
 }
 
 static int preserve_all(int session, struct vfio_pci_device *device, int memfd)
@@ -217,6 +245,27 @@ TEST_F(vfio_preserve, is_not_reset)
 
 	new_session(self->luo, &self->session);
 	EXPECT_EQ(reset(self->device), 0);
+}
+
+TEST_F(vfio_preserve, is_not_reset_by_config)
+{
+	void *rctl = self->device->bars[0].vaddr + RCTL;
+
+	dma_device_mark(self->device, TABLE_TOKEN);
+	writel(RCTL_ENABLE, rctl);
+	ASSERT_TRUE(receives(self->device));
+	ASSERT_EQ(reset_by_config(self->device), 0);
+	ASSERT_FALSE(receives(self->device));
+
+	ASSERT_EQ(preserve_all(self->session, self->device,
+			       self->memfd), 0);
+	writel(RCTL_ENABLE, rctl);
+	EXPECT_EQ(reset_by_config(self->device), -EBUSY);
+	EXPECT_TRUE(receives(self->device));
+
+	new_session(self->luo, &self->session);
+	EXPECT_EQ(reset_by_config(self->device), 0);
+	EXPECT_FALSE(receives(self->device));
 }
 
 static bool is_bridge(const char *classfile)

@@ -96,7 +96,7 @@ static void after(void)
 {
 	struct igb_rx guest;
 	struct vmlu vm;
-	int session;
+	int session, err;
 
 	reached("userspace");
 
@@ -114,7 +114,13 @@ static void after(void)
 	reached("retrieved");
 
 	/* The device can be used again: the guest could go on from here. */
-	must(vmlu_take_over(&vm), "take over");
+	err = vmlu_take_over(&vm);
+	if (err) {
+		/* The session would keep the device running. */
+		vmlu_close(&vm);
+		vmlu_abandon(session);
+	}
+	must(err, "take over");
 	guest.device = dma_device_use(bdf, vm.iommufd, vm.devices[0].fd);
 	reached("bound");
 	receive(&guest, PHASE_MS, ~0ULL);

@@ -9,6 +9,7 @@ outside which frames the device wrote meanwhile. Prints KTAP, one line a run.
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 
+import config_writes
 import excuse
 import host_load
 import judge
@@ -25,15 +27,13 @@ import stray
 import timeline
 import unit_trace
 import vm
+from machine import (IOMMU, MOST_MEMORY_MB, TOPOLOGY, kernel_arguments, machine_arguments,
+                     memory_mb, ram_directory, requester_id, trace_arguments)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 EXPECT_FILE = os.path.join(HERE, "yardstick.expect")
 
 RING = 4096
-MEMORY_MB = 1024
-# What a configuration gets of what it asks for, and what a list can have.
-USUAL_MEMORY_MB = 2560
-MOST_MEMORY_MB = 8192
 # A socket of the host holds 11 frames: as many as come in the 50 ms that the
 # judge lets a frame take, so that a refusal is not more of a fault than delay.
 FPS = 200
@@ -46,100 +46,6 @@ PROGRESS = {
     "replaced": "it has new page tables", "finished": "the live update is finished",
     "done": "end of the measurement",
 }
-
-IOMMU = {
-    "legacy": ("intel-iommu,intremap=on", "intel_iommu=on"),
-    "sm-ss": ("intel-iommu,intremap=on,x-scalable-mode=on", "intel_iommu=on,sm_on"),
-    "sm-fs": ("intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on", "intel_iommu=on,sm_on"),
-}
-
-# topology: devices above the network device, where that one is, and what is
-# told about both in the run directory
-TOPOLOGY = {
-    "root-port": (["pcie-root-port,id=rp,bus=pcie.0,addr=2,chassis=1"],
-                  "bus=rp", "01:00.0", ["00:02.0"]),
-    "root-bus": ([], "bus=pcie.0,addr=5", "00:05.0", []),
-    "switch": (["pcie-root-port,id=rp,bus=pcie.0,addr=2,chassis=1",
-                "x3130-upstream,id=up,bus=rp",
-                "xio3130-downstream,id=down,bus=up,chassis=2"],
-               "bus=down", "03:00.0", ["00:02.0", "01:00.0", "02:00.0"]),
-}
-
-# All accesses to configuration space and the events around reception and
-# translation; "vtd_*" as a whole would be thousands of lines a second.
-TRACES = ("pci_cfg_write", "e1000x_rx_*", "e1000e_rx_null_descriptor", "e1000e_link*",
-          "vtd_dmar_fault", "vtd_frr_new", "vtd_fsts_ppf", "vtd_fault_disabled",
-          "vtd_dmar_enable", "vtd_reg_dmar_root", "vtd_reg_write_gcmd",
-          "vtd_re_not_present", "vtd_ce_not_present", "vtd_irq_generate")
-
-
-def memory_mb(options):
-    """As much as the list or the kernel's configuration asks for, but not all there is."""
-    return max(MEMORY_MB, options.memory, min(options.least_mem >> 20, USUAL_MEMORY_MB))
-
-
-def ram_directory(memory):
-    """Where the guest's memory can be: in memory if that has the room."""
-    needed = memory * 1.05 * 2**20
-    for place in ("/dev/shm", tempfile.gettempdir()):
-        if os.path.isdir(place) and shutil.disk_usage(place).free > needed:
-            return place
-    sys.exit("yardstick: no %d MiB free in /dev/shm or %s for the guest's memory"
-             % (memory, tempfile.gettempdir()))
-
-
-def machine_arguments(options, scratch):
-    iommu, _ = IOMMU[options.mode]
-    bridges, place, _, _ = TOPOLOGY[options.topology]
-    arguments = ["-device", ",".join([iommu] + options.unit)]
-    for bridge in bridges:
-        # The link of a faster port would not come back after a reset of the bus.
-        arguments += ["-device", bridge + (",x-speed=5" if options.sibling else "")]
-    arguments += ["-netdev", "dgram,id=n0,local.type=unix,local.path=%s/q,"
-                  "remote.type=unix,remote.path=%s/h" % (scratch, scratch)]
-    if options.sibling:
-        # An igb tells of no function after it, so it is the last one.
-        arguments += ["-device", "e1000e,addr=0.0,multifunction=on," + place]
-        place += ",addr=0.1"
-    if not options.two:
-        return arguments + ["-device", "igb,netdev=n0," + place]
-    # A hub gives each frame to both. The second device comes last in each scan.
-    for name in ("host", "first", "second"):
-        arguments += ["-netdev", "hubport,hubid=0,id=%s" % name +
-                      (",netdev=n0" if name == "host" else "")]
-    return arguments + ["-device", "igb,netdev=first," + place,
-                        "-device", "pcie-root-port,id=rp2,bus=pcie.0,addr=3,chassis=9",
-                        "-device", "igb,netdev=second,bus=rp2"]
-
-
-def requester_id(options):
-    """Where the network device is."""
-    return "01:00.1" if options.sibling else TOPOLOGY[options.topology][2]
-
-
-def trace_arguments(log, handover):
-    arguments = ["-D", log]
-    for trace in TRACES + (unit_trace.TRACES if handover else ()):
-        arguments += ["-trace", trace]
-    return arguments
-
-
-def kernel_arguments(options):
-    usual = "yardstick-once" if options.no_kexec else "yardstick"
-    words = [IOMMU[options.mode][1], "vmtest.list=/tests/%s.list" % (options.list or usual)]
-    guest = []
-    if options.outage:
-        guest.append("outage=%d" % options.outage)
-    if options.fault:
-        guest.append("fault")
-    if options.run:
-        guest.append("run=%d" % options.run)
-    if options.native_driver:
-        guest.append("native")
-    if guest:
-        words.append("vmtest.args=" + ",".join(guest))
-    words.append("vmtest.slow=%d" % options.slow)
-    return " ".join(words + options.append)
 
 
 def qemu_version():
@@ -161,6 +67,13 @@ def guest_trouble(result, record):
     return trouble
 
 
+def lacking(texts, console):
+    """What no kernel has said of what the first one has to say."""
+    lines = [vm.plain(line) for _, line in console]
+    return ["the first kernel does not say /%s/" % text for text in texts
+            if not any(re.search(text, line) for line in lines)]
+
+
 class Measurement:
     """One boot of the machine and its run directory."""
 
@@ -172,6 +85,7 @@ class Measurement:
         self.favoured = False
         self.starved_ms = self.source_gap_ms = 0
         self.emulator_bug = None
+        self.seen = []
 
     def first_line(self, *_):
         """The threads of QEMU are there now, and nothing is measured yet."""
@@ -205,7 +119,7 @@ class Measurement:
         try:
             result = self.machine.run()
             for watcher in watchers:
-                self.record.problems += watcher.problems()
+                self.seen += watcher.problems()
             return result
         finally:
             source.quit()
@@ -223,15 +137,22 @@ class Measurement:
         return [stray.Stray(ram)] if self.looks_for_strays() else []
 
     def looks_for_strays(self):
-        """Whether nothing may be written but what was given to the device."""
-        return self.options.handover
+        """Whether nothing may be written but what was given to the device.
+
+        Only the start of another kernel zeroes all that is free.
+        """
+        return not self.options.no_kexec
 
     def unit_problems(self):
-        """What was done to the unit and must not be."""
-        if not self.options.handover:
+        """What was done to the unit, or to the device in the end, and must not be."""
+        if self.options.no_kexec:
             return []
         with open(os.path.join(self.outdir, "qemu.log"), "rb") as log:
-            trace = unit_trace.UnitTrace(log.read())
+            text = log.read()
+        if not self.options.handover:
+            return config_writes.mastering_in_the_end(text, requester_id(self.options),
+                                                      self.record.marks.get("done"))
+        trace = unit_trace.UnitTrace(text)
         return trace.problems(self.record.marks, self.options.mode, self.options.dead_queue)
 
     def meta(self, console):
@@ -260,7 +181,7 @@ class Measurement:
             shutil.rmtree(memory)
 
         record = self.record
-        record.problems += self.unit_problems()
+        record.problems += self.unit_problems() + lacking(self.options.old_says, result.console)
         rid = requester_id(self.options)
         if record.bdf and record.bdf[len("0000:"):] != rid:
             record.problems.append("the device is %s, not %s" % (record.bdf, rid))
@@ -271,7 +192,7 @@ class Measurement:
         self.emulator_bug = result.emulator_bug()
         record.write(self.meta(result.console))
         self.source_gap_ms = excuse.source_gap_ms(self.outdir)
-        return guest_trouble(result, record)
+        return guest_trouble(result, record) + self.seen + vm.stuck(result)
 
     def excuse(self):
         """Why a verdict that was not expected is none of the guest's fault, or None."""
@@ -406,6 +327,8 @@ def parse_arguments():
     parser.add_argument("--dead-queue", action="store_true",
                         help="with --handover: the invalidation queue stops when the first "
                         "kernel ends, which has to do without")
+    parser.add_argument("--old-says", action="append", default=[], metavar="REGEX",
+                        help="what the first kernel has to say, and the next one never does")
     parser.add_argument("--memory", type=int, default=0, metavar="MIB",
                         help="memory of the machine, if it needs more than usual")
     parser.add_argument("--two", action="store_true",

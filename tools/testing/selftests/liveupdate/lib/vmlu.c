@@ -377,6 +377,40 @@ int vmlu_finish(struct vmlu *vm, int session)
 	return err;
 }
 
+/*
+ * A file that nobody had retrieved is retrieved here, which does no harm: finish
+ * stops a device that is not bound. There, and where there is no such file, this
+ * does nothing.
+ */
+static void detach(int session, __u64 token)
+{
+	struct vfio_device_detach_iommufd_pt detach = {
+		.argsz = sizeof(detach),
+	};
+	int cdev;
+
+	if (retrieve(session, token, &cdev))
+		return;
+	do_ioctl(cdev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach);
+	close(cdev);
+}
+
+int vmlu_abandon(int session)
+{
+	int err = luo_session_finish(session), i;
+
+	if (err != -EBUSY)
+		return err;
+	/*
+	 * Nothing else ends the attachment of a device that is bound and has its
+	 * old table. One that has the new one loses that as well, and stops with
+	 * its file.
+	 */
+	for (i = 0; i < VMLU_MAX_DEVICES; i++)
+		detach(session, VMLU_TOKEN_DEVICE + i);
+	return luo_session_finish(session);
+}
+
 void vmlu_close(struct vmlu *vm)
 {
 	/* A device that still has DMA must not lose its memory before. */

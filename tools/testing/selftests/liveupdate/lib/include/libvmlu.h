@@ -98,8 +98,8 @@ int vmlu_load(struct vmlu *vm, int session);
 
 /*
  * Bind the devices. Their registers can be used then, and they go on, still
- * with the page table of the previous kernel. After an error vmlu_close() stops
- * them.
+ * with the page table of the previous kernel. After an error some of them may be
+ * bound, and there is no way on but vmlu_close() and vmlu_abandon().
  */
 int vmlu_take_over(struct vmlu *vm);
 
@@ -113,7 +113,22 @@ int vmlu_replace(struct vmlu *vm);
 /* The live update is over. -EBUSY without vmlu_replace(). */
 int vmlu_finish(struct vmlu *vm, int session);
 
-/* Close all files. Stops the devices, unless a session has them preserved. */
+/*
+ * End a live update that cannot go on, in the new kernel. Each device is stopped,
+ * its translation ends, and then its memory is given back. Whoever has the session
+ * can do this, however far its VMM has come: after vmlu_close(), or when the VMM
+ * has died.
+ *
+ * -EBUSY if somebody still has a file of a device that is not bound, or if the
+ * kernel cannot tell which device to stop. Can be called again after an error.
+ */
+int vmlu_abandon(int session);
+
+/*
+ * Close all files, which stops the devices. But a session has a reference of its
+ * own to each file that it preserves, or that came from it, until it is finished:
+ * the devices go on till then. See vmlu_abandon().
+ */
 void vmlu_close(struct vmlu *vm);
 
 /* Hand a descriptor over through a Unix socket, with one byte; 0 or -errno. */
