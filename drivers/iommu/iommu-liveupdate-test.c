@@ -218,6 +218,9 @@ static int damage_pasids(struct iommu_records *records, u32 id)
 }
 
 #ifdef CONFIG_INTEL_IOMMU
+/* Where an interrupt reaches nobody: the address of APIC 127 */
+#define NO_APIC	0xfee7f000
+
 /* Hardware takes no notice of the queue, and the driver does not know. */
 static void stop_queue_of(struct intel_iommu *iommu)
 {
@@ -227,8 +230,8 @@ static void stop_queue_of(struct intel_iommu *iommu)
 
 /*
  * It is an error if the status of a wait descriptor cannot be written. Nobody
- * clears it, as if the CPU that would have was stopped, and nobody takes the
- * interrupt.
+ * clears it, as if the CPU that would have was stopped: the interrupt goes to an
+ * APIC that is not there.
  */
 static void spoil_queue_of(struct intel_iommu *iommu)
 {
@@ -239,7 +242,7 @@ static void spoil_queue_of(struct intel_iommu *iommu)
 	unsigned int size = 1 << qi_shift(iommu);
 	u32 tail = readl(iommu->reg + DMAR_IQT_REG);
 
-	writel(DMA_FECTL_IM, iommu->reg + DMAR_FECTL_REG);
+	writel(NO_APIC, iommu->reg + DMAR_FEADDR_REG);
 	memcpy(iommu->qi->desc + tail, &bad, size);
 	writel((tail + size) % (QI_LENGTH * size), iommu->reg + DMAR_IQT_REG);
 }
