@@ -32,10 +32,15 @@ static long load(unsigned long nr_segments, struct kexec_segment *segment)
 		       KEXEC_ARCH_DEFAULT);
 }
 
-/* If it is entered after all, the machine resets: ud2, and nobody handles it. */
+/* If it is entered after all, it resets the machine. */
 static long load_image(void)
 {
-	static uint8_t code[PAGE];
+	static uint8_t code[PAGE] = {
+		0x66, 0xba, 0xf9, 0x0c,	/* mov $0xcf9, %dx */
+		0xb0, 0x06,		/* mov $0x06, %al */
+		0xee,			/* out %al, (%dx) */
+		0xeb, 0xfe,		/* jmp . */
+	};
 	struct kexec_segment segment = {
 		.buf = code,
 		.bufsz = sizeof(code),
@@ -43,8 +48,6 @@ static long load_image(void)
 		.memsz = sizeof(code),
 	};
 
-	code[0] = 0x0f;
-	code[1] = 0x0b;
 	return load(1, &segment);
 }
 
