@@ -88,7 +88,7 @@ def boot(tests, kernel, initrd, workdir, skips=None, slow=1, least_mem=0, words=
 
 def machine_trouble(result, verdict):
     """What is wrong apart from the results of single tests."""
-    trouble = result.problems + vm.stuck(result) + verdict.failures
+    trouble = result.problems + verdict.failures
     if not result.timed_out and not powered_off(result.console):
         trouble.append("the last kernel did not power off")
     return trouble
@@ -114,7 +114,7 @@ def results(result, verdict, names):
         totals = [total + count for total, count in zip(totals, counts)]
         yield ("%s %d %s # pass:%d fail:%d skip:%d"
                % (("not ok" if test.failures else "ok", number, name) + counts))
-    for note in verdict.notes:
+    for note in verdict.notes + vm.stuck(result):
         yield "# " + note
     trouble = machine_trouble(result, verdict)
     for line in trouble:
