@@ -96,6 +96,7 @@ int iommu_device_claim_restored(struct device *dev, u32 device_id,
 int iommu_restore_group_handle(struct iommu_domain *domain, struct device *dev,
 			       struct iommu_attach_handle *handle);
 void iommu_discard_restored_device(u32 device_id);
+void iommu_discard_restored_domain(u32 domain_id);
 
 /* The kernel that comes, for IOMMU drivers */
 int iommu_incoming_unit(u32 type, u64 key, const struct iommu_hw_ser **unit);
@@ -180,6 +181,10 @@ iommu_restore_group_handle(struct iommu_domain *domain, struct device *dev,
 }
 
 static inline void iommu_discard_restored_device(u32 device_id)
+{
+}
+
+static inline void iommu_discard_restored_domain(u32 domain_id)
 {
 }
 

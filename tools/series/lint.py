@@ -186,9 +186,9 @@ def maintainers(kernel, paths):
               if lines[i - 1] == "" and re.match(r"^[A-Z]:\t", lines[i + 1])]
     ours = [title for title in titles if OUR_SECTION.search(title)]
     out = []
-    for path in paths:
-        _, text = run(["perl", "scripts/get_maintainer.pl", "--no-git", "--no-git-fallback",
-                       "--sections", "-f", path], cwd=kernel)
+    said = in_parallel(lambda path: run(["perl", "scripts/get_maintainer.pl", "--no-git", "--no-git-fallback",
+                                         "--sections", "-f", path], cwd=kernel), paths)
+    for path, (_, text) in zip(paths, said):
         if not set(ours) & set(text.split("\n")):
             out.append("MAINTAINERS: no F: line of %s covers %s" % (SECTION, path))
     if SECTION not in ours:

@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """make matrix: the series compiles with what it stands on off, as modules, and for arm64 (KTAP).
 
-One output directory for each architecture, from one configuration to the next, so that each
-compiles only what the option changes; that of x86 begins with the tested kernel's objects
-of what the series does not touch. The kernel with modules is booted as well: it runs the list
-of the selftests that unloads one. UML is compiled by make kunit.
+Each configuration of x86 begins with the tested kernel's objects of what the series does not
+touch, and so compiles only what its option changes. The kernel with modules is booted as well: it
+runs the list of the selftests that unloads one. UML is compiled by make kunit.
 """
 
 import argparse
@@ -17,7 +16,7 @@ import time
 
 import tree
 from gitio import Stop, say, show, write_file
-from kbuild import Kbuild, copy_objects, errors
+from kbuild import Kbuild, copy_objects, errors, too_late
 from walk import kernel_paths, sources
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -86,9 +85,17 @@ class Matrix(Kbuild):
         return [l for l in lines if WARNING.match(l)
                 and any(WARNING.match(l).group(1).endswith(t) for t in self.touched)]
 
-    def variant(self, name, out, arch, config, wanted, link):
+    def begins(self, name):
+        """Whether a variant was asked for and there is time for it."""
         if self.wanted and name not in self.wanted:
-            return
+            return False
+        if too_late():
+            for result in [name] + ["%s.%s" % (name, BOOTS[name])] * (name in BOOTS):
+                self.skip(result, "no time left, make matrix does it")
+            return False
+        return True
+
+    def variant(self, name, out, arch, config, wanted, link):
         start = time.monotonic()
         os.makedirs(out, exist_ok=True)
         write_file(os.path.join(out, ".config"), config + wanted)
@@ -144,12 +151,14 @@ def main():
     wanted = args.variants or names
     say("KTAP version 1\n1..%d" % (len(wanted) + len(set(wanted) & set(BOOTS))))
     out = os.path.join(shop.build, "out-matrix-x86_64")
-    copy_objects(os.path.join(shop.build, "out-lu"), out, without=matrix.files)
     for name, wanted, link in X86:
-        matrix.variant(name, out, (), tested, wanted, link)
+        if matrix.begins(name):
+            subprocess.run(["rm", "-rf", out], check=True)
+            copy_objects(os.path.join(shop.build, "out-lu"), out, without=matrix.files)
+            matrix.variant(name, out, (), tested, wanted, link)
     out = os.path.join(shop.build, "out-matrix-arm64")
-    os.makedirs(out, exist_ok=True)
-    if not args.variants or "arm64" in args.variants:
+    if matrix.begins("arm64"):
+        os.makedirs(out, exist_ok=True)
         status, text = matrix.make("arm64-defconfig", out, "defconfig", arch=ARM64)
         if status:
             raise Stop("defconfig for arm64 failed: " + text.strip()[-300:])

@@ -11,6 +11,7 @@ import unittest
 from unittest import mock
 
 import kbuild
+import matrix
 import narrow
 import toy
 import walk
@@ -294,7 +295,7 @@ class Late(Folder):
         one.make = mock.Mock(return_value=(0, ""))
         items = [mock.Mock(), mock.Mock()]
         items[0].name, items[1].name = "one", "two"
-        with mock.patch.dict(os.environ, {walk.UNTIL: str(until)}), mock.patch("walk.copy_objects"), \
+        with mock.patch.dict(os.environ, {kbuild.UNTIL: str(until)}), mock.patch("walk.copy_objects"), \
                 mock.patch("walk.prefix", return_value=False) as prefix, \
                 mock.patch("walk.overlooked", return_value=[]), mock.patch("kbuild.say") as said, \
                 mock.patch("walk.say"):
@@ -314,6 +315,25 @@ class Late(Folder):
         said, built = self.results(time.time() + 1000)
         self.assertEqual(built, 1)
         self.assertFalse([line for line in said if "SKIP" in line], said)
+
+
+class MatrixLate(Folder):
+    """So does the matrix; a variant that boots has two results."""
+
+    def begins(self, until, wanted, *names):
+        one = matrix.Matrix(mock.Mock(build=self.out, path=self.out), 2, ["mm/a.c"], wanted)
+        with mock.patch.dict(os.environ, {kbuild.UNTIL: str(until)}), mock.patch("kbuild.say") as said:
+            return [one.begins(name) for name in names], [call[0][0] for call in said.call_args_list]
+
+    def test_no_time_left(self):
+        begun, said = self.begins(time.time() - 1, [], "no-iommufd", "modules")
+        self.assertEqual(begun, [False, False])
+        self.assertEqual([line.split(" # SKIP no time left")[0] for line in said], [
+            "ok 1 matrix.no-iommufd", "ok 2 matrix.modules", "ok 3 matrix.modules.iommufd_module"])
+
+    def test_only_what_was_asked_for(self):
+        self.assertEqual(self.begins(time.time() + 1000, ["modules"], "no-iommufd", "modules"), ([False, True], []))
+        self.assertEqual(self.begins(time.time() - 1, ["modules"], "no-iommufd"), ([False], []))
 
 
 class Releases(unittest.TestCase):

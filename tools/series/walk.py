@@ -24,7 +24,7 @@ import time
 
 import narrow
 import tree
-from kbuild import Kbuild, copy_objects, errors
+from kbuild import Kbuild, copy_objects, errors, too_late
 from gitio import Stop, say, show, write_file
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -38,8 +38,6 @@ NO_SPARSE = "is not available or not up to date"
 # What sparse says of a line, less where in the file it is.
 NUMBERS = re.compile(r"\b\d+(:\d+)?\b")
 PARTS = ("on", "warnings", "off", "boot")
-# Seconds since the epoch after which make test lets no further entry begin.
-UNTIL = "BISECT_UNTIL"
 
 
 class Walk(Kbuild):
@@ -211,7 +209,7 @@ def run(walk, items, made, names=()):
                 walk.result("%s.%s" % (item.name, part), [])
             say("# %s: commit %s passed before" % (item.name, commit[:12]))
             continue
-        if time.time() > float(os.environ.get(UNTIL, "inf")):
+        if too_late():
             for part in PARTS:
                 walk.skip("%s.%s" % (item.name, part), "no time left, make bisect goes on here")
             late = True

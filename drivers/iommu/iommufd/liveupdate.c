@@ -153,15 +153,27 @@ static bool can_finish(struct liveupdate_file_op_args *args)
 }
 
 /*
- * Files are finished in the reverse order of preservation. The devices have been
- * finished: stopped, if nobody took them over. The memory comes last.
+ * The files of devices have stopped those that nobody took over, if what the
+ * previous kernel left of them is right. It is not asked here: who still uses a
+ * page table that maps memory of the session must not go on.
+ */
+static void stop_devices(const struct iommufd_incoming *incoming)
+{
+	u32 i;
+
+	if (!incoming->hwpts)
+		return;
+	for (i = 0; i < incoming->ser->nr_hwpts; i++)
+		iommu_discard_restored_domain(incoming->hwpts[i].domain_id);
+}
+
+/*
+ * Files are finished in the reverse order of preservation: devices before this,
+ * the memory last.
  */
 static void finish(struct liveupdate_file_op_args *args)
 {
 	struct iommufd_incoming *incoming = args->private_data;
-
-	if (args->retrieve_status > 0)
-		iommufd_restored_finish(ctx_of(args->file));
 
 	/* Nobody has asked, or there was no memory to look. */
 	if (!incoming) {
@@ -173,6 +185,9 @@ static void finish(struct liveupdate_file_op_args *args)
 		}
 		iommufd_incoming_load(incoming);
 	}
+	stop_devices(incoming);
+	if (args->retrieve_status > 0)
+		iommufd_restored_finish(ctx_of(args->file));
 	iommufd_incoming_free(incoming);
 }
 

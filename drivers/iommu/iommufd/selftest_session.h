@@ -18,6 +18,10 @@ enum {
 	IOMMU_TEST_SESSION_MUTABLE,
 	/* Make an IOAS immutable in the middle of a map, for which this waits */
 	IOMMU_TEST_SESSION_IMMUTABLE_IN_MAP,
+	/* Let the first area of an IOAS allow something else, and as before */
+	IOMMU_TEST_SESSION_CHANGE_AREA,
+	/* Use an IOAS for @value milliseconds */
+	IOMMU_TEST_SESSION_HOLD,
 	/*
 	 * Make a device that has requester id @value, and a file of it. It is
 	 * in the group of device @id, or if that is 0 in one of its own. The
@@ -50,6 +54,8 @@ enum {
 /* True or false */
 #define IOMMU_TEST_DEVICE_IS_PRESERVED	_IO(IOMMUFD_TYPE, 0xf4)
 #define IOMMU_TEST_DEVICE_IS_RESTORED	_IO(IOMMUFD_TYPE, 0xf5)
+/* What is left of it to the next kernel names a device that is not there. */
+#define IOMMU_TEST_DEVICE_MISNAME	_IO(IOMMUFD_TYPE, 0xf6)
 
 /* The PASID that is meant by these */
 #define IOMMU_TEST_DEVICE_PASID		5

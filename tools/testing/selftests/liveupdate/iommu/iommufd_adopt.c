@@ -7,15 +7,16 @@
  * next kernel adopts it. Nothing of that comes from the records, so what the
  * driver compares with them was told by somebody else.
  *
- * There are two sessions, each with a memfd, an iommufd and a device. In the
- * next kernel the first one is taken over, the other one is closed at once. With
- * the argument "lost" the first one is closed as well, in the middle, and taken
+ * There are three sessions, each with a memfd, an iommufd and a device. In the
+ * next kernel the first one is taken over, the others are closed at once; what
+ * is said of the last one's device is wrong. With the argument "lost" the first one is closed as well, in the middle, and taken
  * over by somebody else. With the argument "again" that kernel is replaced as
  * well, and the first session taken over once more, from a page table that the
  * second kernel has made.
  */
 #include <stdio.h>
 #include <sys/reboot.h>
+#include <sys/wait.h>
 
 #include "iommufd_adopt.h"
 #include "kernel_copy.h"
@@ -24,11 +25,15 @@
 #define STATE_SESSION	"iommufd_adopt-state"
 #define TOKEN_STATE	999
 #define KERNEL_SESSION	"iommufd_adopt-kernel"
+/* More than the 2 s that iommufd waits, and a quarter of it before that */
+#define HOLD_MS		4000
 
-enum { TAKEN, LEFT, NR_SESSIONS };
+enum { TAKEN, LEFT, MISNAMED, NR_SESSIONS };
 
-static const char * const names[] = { "iommufd_adopt-1", "iommufd_adopt-2" };
-static const __u32 rids[] = { 3, 5 };
+static const char * const names[] = {
+	"iommufd_adopt-1", "iommufd_adopt-2", "iommufd_adopt-3",
+};
+static const __u32 rids[] = { 3, 5, 6 };
 static bool lost;
 static bool again;
 
@@ -61,15 +66,53 @@ static int unmap_nothing(struct user *user)
 	return err(ioctl(user->fd, IOMMU_IOAS_UNMAP, &cmd));
 }
 
-static void change_entry(struct user *user, __u32 rid)
+static void toggle_entry(struct user *user, __u32 rid)
 {
 	must(lu(user->fd, ENTRY, .liveupdate.bdf = rid, .liveupdate.value = 1));
 }
 
+static void toggle_area(struct user *user, __u32 rid)
+{
+	must(session_cmd(user->fd, CHANGE_AREA, .id = user->ioas));
+}
+
+/* Something is not as it was recorded, until it is toggled again. */
+static void refuse_kexec(struct user *user, __u32 rid,
+			 void (*toggle)(struct user *user, __u32 rid), int why)
+{
+	int rc;
+
+	toggle(user, rid);
+	rc = err(reboot(RB_KEXEC));
+	if (rc != why)
+		fail_exit("kexec with something changed: %d, not %d", rc, why);
+	toggle(user, rid);
+}
+
+/* Somebody uses the IOAS for longer than a live update waits. */
+static void refuse_stuck(struct user *user)
+{
+	pid_t child = must(fork());
+	int rc, status;
+
+	if (!child) {
+		must(session_cmd(user->fd, HOLD, .id = user->ioas,
+				 .session.value = HOLD_MS));
+		_exit(0);
+	}
+	usleep(HOLD_MS * 1000 / 4);
+	rc = err(reboot(RB_KEXEC));
+	if (rc != -EBUSY)
+		fail_exit("kexec with an IOAS in use: %d", rc);
+	must(waitpid(child, &status, 0));
+	if (status)
+		fail_exit("status %#x", status);
+}
+
 /*
- * The hardware of one of them does not do what was recorded: the kexec is
- * refused, whichever is asked first, and nothing is lost. There is no state
- * session yet, so a kernel that starts nevertheless does not find its way.
+ * One of them is not what was recorded: the kexec is refused, whichever is asked
+ * first, and nothing is lost. There is no state session yet, so a kernel that
+ * starts nevertheless does not find its way.
  */
 static void freeze_in_vain(int luo_fd, struct user *users)
 {
@@ -80,12 +123,10 @@ static void freeze_in_vain(int luo_fd, struct user *users)
 		preserve_user(&users[i]);
 	}
 	for (int i = 0; i < NR_SESSIONS; i++) {
-		change_entry(&users[i], rids[i]);
-		rc = err(reboot(RB_KEXEC));
-		if (rc != -EIO)
-			fail_exit("kexec with a wrong entry: %d", rc);
-		change_entry(&users[i], rids[i]);
+		refuse_kexec(&users[i], rids[i], toggle_entry, -EIO);
+		refuse_kexec(&users[i], rids[i], toggle_area, -EINVAL);
 	}
+	refuse_stuck(&users[LEFT]);
 	for (int i = 0; i < NR_SESSIONS; i++) {
 		rc = unmap_nothing(&users[i]);
 		if (rc != -EBUSY)
@@ -125,6 +166,7 @@ static void stage_1(int luo_fd)
 		create_user(&users[i], rids[i]);
 		preserve_in_vain(luo_fd, &users[i]);
 	}
+	must(device(users[MISNAMED].dev, MISNAME, 0));
 	freeze_in_vain(luo_fd, users);
 	create_state_file(luo_fd, STATE_SESSION, TOKEN_STATE, 2);
 	for (int i = 0; i < NR_SESSIONS; i++) {
@@ -147,12 +189,16 @@ static void adopt(int fd, const struct facts *facts, int nr_sessions)
 	must(session_cmd(fd, ADOPT));
 }
 
-/* Nobody asks: the device that has not come back is stopped. */
-static void leave(int fd, struct user *user, const struct facts *facts)
+/*
+ * Nobody asks: the device that has not come back is stopped. Who owns its page
+ * table knows it, also if what was said of the device itself does not tell.
+ */
+static void leave(int fd, struct user *user, __u32 rid,
+		  const struct facts *facts)
 {
 	int rc = close(user->session);
 
-	ksft_test_result(!rc && !entry_of(fd, rids[LEFT]).top,
+	ksft_test_result(!rc && !entry_of(fd, rid).top,
 			 "what nobody asks for does not translate any more\n");
 	ksft_test_result(is_entry(fd, rids[TAKEN], facts, 0),
 			 "what others are asked for goes on\n");
@@ -238,7 +284,7 @@ static void lose(int luo_fd, struct user *user, const struct facts *facts)
 			 "the device goes on (%d)\n", rc);
 	must(close(user->fd));
 	create_user(&other, rids[LEFT]);
-	other.session = must(luo_create_session(luo_fd, "iommufd_adopt-3"));
+	other.session = must(luo_create_session(luo_fd, "iommufd_adopt-4"));
 	must(luo_session_preserve_fd(other.session, other.memfd, TOKEN_MEMFD));
 	rc = luo_session_preserve_fd(other.session, other.fd, TOKEN_IOMMUFD);
 	ksft_test_result(rc == -EBUSY, "no other live update (%d)\n", rc);
@@ -299,10 +345,10 @@ static void replace_kernel(int luo_fd, struct user *user)
 static int nr_results(int stage)
 {
 	if (lost)
-		return 24;
+		return 26;
 	if (stage > 2)
 		return 16;
-	return again ? 17 : 18;
+	return again ? 19 : 20;
 }
 
 static void stage_2(int luo_fd, int state_session)
@@ -321,8 +367,8 @@ static void stage_2(int luo_fd, int state_session)
 	}
 
 	adopt(fd, facts, nr_sessions);
-	if (nr_sessions > LEFT)
-		leave(fd, &users[LEFT], &facts[TAKEN]);
+	for (int i = LEFT; i < nr_sessions; i++)
+		leave(fd, &users[i], rids[i], &facts[TAKEN]);
 	retrieve(&users[TAKEN], &facts[TAKEN]);
 	if (lost)
 		lose(luo_fd, &users[TAKEN], &facts[TAKEN]);
