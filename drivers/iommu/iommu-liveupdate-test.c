@@ -43,12 +43,8 @@
 #include <linux/pci.h>
 #include <linux/pci-liveupdate.h>
 #include <linux/slab.h>
-#include <linux/syscore_ops.h>
 #include <linux/uaccess.h>
 
-#ifdef CONFIG_INTEL_IOMMU
-#include "intel/iommu.h"
-#endif
 #include "iommu-priv.h"
 #include "liveupdate/outgoing.h"
 #include "liveupdate/records.h"
@@ -61,10 +57,6 @@
 static bool fail_adopt;
 module_param(fail_adopt, bool, 0444);
 MODULE_PARM_DESC(fail_adopt, "No memory for the next unit that is adopted");
-
-static bool stop_queue;
-module_param(stop_queue, bool, 0444);
-MODULE_PARM_DESC(stop_queue, "Let invalidation queues stop before units are adopted");
 
 enum test_damage {
 	DAMAGE_NONE,
@@ -163,199 +155,7 @@ static int set_device(struct test_file *test, const char *text)
 	return 0;
 }
 
-static int set_damage(struct test_file *test, const char *what)
-{
-	static const char * const names[] = {
-		[DAMAGE_NONE] = "none",
-		[DAMAGE_UNIT] = "unit",
-		[DAMAGE_DEVICE] = "device",
-		[DAMAGE_PASIDS] = "pasids",
-		[DAMAGE_RECORDS] = "records",
-		[DAMAGE_QUEUE_ERROR] = "queue-error",
-		[DAMAGE_DEAD_QUEUE] = "dead-queue",
-	};
-	int damage = match_string(names, ARRAY_SIZE(names), what);
-
-	if (damage < 0)
-		return damage;
-	test->damage = damage;
-	return 0;
-}
-
-static int damage_unit(struct iommu_records *records, u32 id)
-{
-	struct iommu_hw_ser unit;
-
-	unit = *(const struct iommu_hw_ser *)
-		iommu_records_get(records, IOMMU_SER_UNITS, id);
-	unit.intel.cap ^= 1;
-	return iommu_records_update(records, IOMMU_SER_UNITS, id, &unit);
-}
-
-static int damage_device(struct iommu_records *records, u32 id)
-{
-	struct iommu_device_ser device;
-
-	device = *(const struct iommu_device_ser *)
-		iommu_records_get(records, IOMMU_SER_DEVICES, id);
-	device.attachment_id++;
-	return iommu_records_update(records, IOMMU_SER_DEVICES, id, &device);
-}
-
-/* The table that the directory's first word points to: it is preserved as well. */
-static int damage_pasids(struct iommu_records *records, u32 id)
-{
-	struct iommu_device_ser device;
-
-	device = *(const struct iommu_device_ser *)
-		iommu_records_get(records, IOMMU_SER_DEVICES, id);
-	if (!device.pasid_dir || device.pasid_dir_order)
-		return -EINVAL;
-	device.pasid_dir = *(u64 *)phys_to_virt(device.pasid_dir) & PAGE_MASK;
-	if (!device.pasid_dir)
-		return -EINVAL;
-	return iommu_records_update(records, IOMMU_SER_DEVICES, id, &device);
-}
-
-#ifdef CONFIG_INTEL_IOMMU
-/* Where an interrupt reaches nobody: the address of APIC 127 */
-#define NO_APIC	0xfee7f000
-
-/* Hardware takes no notice of the queue, and the driver does not know. */
-static void stop_queue_of(struct intel_iommu *iommu)
-{
-	guard(raw_spinlock_irqsave)(&iommu->register_lock);
-	writel(iommu->gcmd & ~DMA_GCMD_QIE, iommu->reg + DMAR_GCMD_REG);
-}
-
-/*
- * It is an error if the status of a wait descriptor cannot be written. Nobody
- * clears it, as if the CPU that would have was stopped: the interrupt goes to an
- * APIC that is not there.
- */
-static void spoil_queue_of(struct intel_iommu *iommu)
-{
-	const struct qi_desc bad = {
-		.qw0 = QI_IWD_STATUS_WRITE | QI_IWD_TYPE,
-		.qw1 = BIT_ULL(50),
-	};
-	unsigned int size = 1 << qi_shift(iommu);
-	u32 tail = readl(iommu->reg + DMAR_IQT_REG);
-
-	writel(NO_APIC, iommu->reg + DMAR_FEADDR_REG);
-	memcpy(iommu->qi->desc + tail, &bad, size);
-	writel((tail + size) % (QI_LENGTH * size), iommu->reg + DMAR_IQT_REG);
-}
-
-/* What hardware reads then are waits without anything to wait for. */
-static void misplace_queue_of(struct intel_iommu *iommu)
-{
-	unsigned int size = 1 << qi_shift(iommu), length = QI_LENGTH * size;
-	u64 iqa = readq(iommu->reg + DMAR_IQA_REG);
-	void *queue;
-
-	queue = (void *)__get_free_pages(GFP_ATOMIC | __GFP_ZERO,
-					 get_order(2 * length));
-	if (!queue)
-		return;
-	for (unsigned int at = 0; at < length; at += size) {
-		const struct qi_desc wait = {
-			.qw0 = QI_IWD_STATUS_WRITE | QI_IWD_TYPE,
-			.qw1 = virt_to_phys(queue) + length,
-		};
-
-		memcpy(queue + at, &wait, size);
-	}
-	stop_queue_of(iommu);
-	writeq(virt_to_phys(queue) | (iqa & ~PAGE_MASK),
-	       iommu->reg + DMAR_IQA_REG);
-}
-
-static void damage_queues(void (*fn)(struct intel_iommu *iommu))
-{
-	struct dmar_drhd_unit *drhd;
-	struct intel_iommu *iommu;
-
-	guard(rcu)();
-	for_each_iommu(iommu, drhd)
-		fn(iommu);
-}
-
-static void end_queues(enum test_damage damage)
-{
-	if (damage == DAMAGE_QUEUE_ERROR)
-		damage_queues(spoil_queue_of);
-	else if (damage == DAMAGE_DEAD_QUEUE)
-		damage_queues(misplace_queue_of);
-}
-
-static void stop_queues(void)
-{
-	damage_queues(stop_queue_of);
-}
-#else
-static void end_queues(enum test_damage damage)
-{
-}
-
-static void stop_queues(void)
-{
-}
-#endif
-
-/* What happens to queues when the kernel ends */
-static enum test_damage queues_end;
-
-static void test_shutdown(void *data)
-{
-	end_queues(queues_end);
-}
-
-static const struct syscore_ops test_syscore_ops = {
-	.shutdown = test_shutdown,
-};
-
-static struct syscore test_syscore = {
-	.ops = &test_syscore_ops,
-};
-
-/* Queues exist, because interrupts use them, and the IOMMU driver comes next. */
-static int __init test_stop_queues(void)
-{
-	if (stop_queue)
-		stop_queues();
-	return 0;
-}
-fs_initcall_sync(test_stop_queues);
-
-/* After all checks of what is recorded. A kexec that fails does not undo it. */
-static int do_damage(struct test_file *test)
-{
-	struct iommu_preserved_device *preserved =
-		test->pdev->dev.iommu->preserved;
-	struct iommu_flb_ser *root;
-
-	guard(mutex)(&iommu_outgoing_lock);
-	switch (test->damage) {
-	case DAMAGE_UNIT:
-		return damage_unit(iommu_outgoing->records,
-				   preserved->unit->id);
-	case DAMAGE_DEVICE:
-		return damage_device(iommu_outgoing->records, preserved->id);
-	case DAMAGE_PASIDS:
-		return damage_pasids(iommu_outgoing->records, preserved->id);
-	case DAMAGE_RECORDS:
-		root = phys_to_virt(iommu_records_phys(iommu_outgoing->records));
-		root->version++;
-		return 0;
-	case DAMAGE_QUEUE_ERROR:
-	case DAMAGE_DEAD_QUEUE:
-		queues_end = test->damage;
-		return 0;
-	default:
-		return 0;
-	}
-}
+#include "iommu-liveupdate-test-damage.c"
 
 /**
  * iommu_liveupdate_fails() - Should a driver run out of memory?

@@ -145,26 +145,32 @@ static int retrieve(struct liveupdate_file_op_args *args)
 	return 0;
 }
 
+/*
+ * Nobody has the iommufd: then it has to be known whose DMA uses the memory of
+ * the session. What it was is only looked at here, and stays. If there was no
+ * memory to read all of it the files of devices have to do.
+ */
+static bool is_understood(struct liveupdate_file_op_args *args)
+{
+	struct iommufd_incoming *incoming;
+
+	if (args->private_data)
+		return true;
+	incoming = iommufd_incoming_open(args->serialized_data);
+	if (IS_ERR(incoming)) {
+		pr_warn_ratelimited("a session cannot be finished, it is not known what the previous kernel left of an iommufd: %pe\n",
+				    incoming);
+		return false;
+	}
+	kfree(incoming);
+	return true;
+}
+
 static bool can_finish(struct liveupdate_file_op_args *args)
 {
 	if (args->retrieve_status <= 0)
-		return true;
+		return is_understood(args);
 	return !iommufd_restored_in_use(ctx_of(args->file));
-}
-
-/*
- * The files of devices have stopped those that nobody took over, if what the
- * previous kernel left of them is right. It is not asked here: who still uses a
- * page table that maps memory of the session must not go on.
- */
-static void stop_devices(const struct iommufd_incoming *incoming)
-{
-	u32 i;
-
-	if (!incoming->hwpts)
-		return;
-	for (i = 0; i < incoming->ser->nr_hwpts; i++)
-		iommu_discard_restored_domain(incoming->hwpts[i].domain_id);
 }
 
 /*
@@ -175,7 +181,7 @@ static void finish(struct liveupdate_file_op_args *args)
 {
 	struct iommufd_incoming *incoming = args->private_data;
 
-	/* Nobody has asked, or there was no memory to look. */
+	/* Nobody has asked, or there was no memory to look. See can_finish() */
 	if (!incoming) {
 		incoming = iommufd_incoming_open(args->serialized_data);
 		if (IS_ERR(incoming)) {
@@ -185,7 +191,7 @@ static void finish(struct liveupdate_file_op_args *args)
 		}
 		iommufd_incoming_load(incoming);
 	}
-	stop_devices(incoming);
+	iommufd_incoming_stop(incoming);
 	if (args->retrieve_status > 0)
 		iommufd_restored_finish(ctx_of(args->file));
 	iommufd_incoming_free(incoming);

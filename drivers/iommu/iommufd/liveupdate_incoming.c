@@ -9,6 +9,7 @@
 
 #include <linux/err.h>
 #include <linux/io.h>
+#include <linux/iommu-liveupdate.h>
 #include <linux/kexec_handover.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
@@ -211,6 +212,24 @@ int iommufd_incoming_check(const struct iommufd_incoming *incoming)
 		cond_resched();
 	}
 	return 0;
+}
+
+/**
+ * iommufd_incoming_stop() - Stop the devices that nobody has bound
+ * @incoming: What is about to be given up
+ *
+ * The files of devices stop those that nobody took over, if what the previous
+ * kernel left of them is right. It is not asked here: who still uses a page table
+ * that maps memory of the session must not go on.
+ *
+ * Context: May sleep. In .finish() of the iommufd's file.
+ */
+void iommufd_incoming_stop(const struct iommufd_incoming *incoming)
+{
+	u32 i;
+
+	for (i = 0; incoming->hwpts && i < incoming->ser->nr_hwpts; i++)
+		iommu_discard_restored_domain(incoming->hwpts[i].domain_id);
 }
 
 /**

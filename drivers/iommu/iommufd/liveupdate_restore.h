@@ -27,6 +27,7 @@ struct iommufd_incoming {
 struct iommufd_incoming *iommufd_incoming_open(u64 data);
 int iommufd_incoming_load(struct iommufd_incoming *incoming);
 int iommufd_incoming_check(const struct iommufd_incoming *incoming);
+void iommufd_incoming_stop(const struct iommufd_incoming *incoming);
 void iommufd_incoming_free(struct iommufd_incoming *incoming);
 
 /* liveupdate_restored.c */

@@ -193,6 +193,7 @@ static int session_sw_msi(struct iommufd_ucmd *ucmd)
 /* One allocation, with the records behind it. See iommufd_incoming_load() */
 struct test_incoming {
 	struct iommufd_incoming incoming;
+	struct iommufd_ser ser;
 	struct iommufd_hwpt_ser hwpt;
 	struct iommufd_area_ser area;
 };
@@ -223,6 +224,8 @@ static int session_retrieve(struct iommufd_ucmd *ucmd)
 		.length = cmd->session.length,
 		.prot = IOMMUFD_AREA_SER_PROT,
 	};
+	test->ser.nr_hwpts = 1;
+	test->incoming.ser = &test->ser;
 	test->incoming.hwpts = &test->hwpt;
 	test->incoming.areas = &test->area;
 
@@ -256,6 +259,7 @@ static int session_finish(struct iommufd_ctx *ictx)
 		incoming = ictx->liveupdate.incoming;
 	if (!incoming)
 		return -ENOENT;
+	iommufd_incoming_stop(incoming);
 	iommufd_restored_finish(ictx);
 	kfree(container_of(incoming, struct test_incoming, incoming));
 	return 0;

@@ -193,25 +193,24 @@ TEST_F(next_kernel, no_such_domain)
 				       .session.value = self->domain + 1));
 }
 
-/* Nobody asks for it: it goes, and the device that uses it is left alone. */
+/* Nobody asks for it: it goes, and before it the device that uses it is stopped. */
 TEST_F(next_kernel, never_asked_for)
 {
 	__u32 hwpt;
 
 	EXPECT_EQ(0, session_cmd(self->fd, FINISH));
 	EXPECT_EQ(-ENOENT, restore(self->fd, TOKEN, 0, &hwpt, NULL));
-	EXPECT_ENTRY_EQ(self->entry, self->fd, RID);
-	EXPECT_EQ(-EPERM, open_device(self->fd, RID, NULL));
+	EXPECT_BLOCKED(self->fd, RID);
 }
 
-/* Somebody has: it stays until it is destroyed. */
+/* Somebody has: it stays until it is destroyed, and the device is stopped as well. */
 TEST_F(next_kernel, asked_for)
 {
 	__u32 hwpt;
 
 	ASSERT_EQ(0, restore(self->fd, TOKEN, 0, &hwpt, NULL));
 	EXPECT_EQ(0, session_cmd(self->fd, FINISH));
-	EXPECT_EQ(-EPERM, open_device(self->fd, RID, NULL));
+	EXPECT_BLOCKED(self->fd, RID);
 	EXPECT_EQ(0, destroy(self->fd, hwpt));
 }
 

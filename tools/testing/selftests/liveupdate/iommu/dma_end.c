@@ -18,6 +18,9 @@
  *	record	the host has damaged the record of the device, and it can still be
  *		told which device to stop
  *	unknown	that cannot be told: the memory stays with the session
+ *	unknown-iommufd
+ *		nor can whose page tables are over it, because the host has
+ *		damaged the record of the iommufd
  *	gone	the host has taken the device away while no kernel ran
  */
 #include <errno.h>
@@ -145,6 +148,16 @@ static void end_unknown(int luo_fd)
 	expect(-EBUSY, luo_session_finish(load_in_vain(luo_fd, 0)));
 }
 
+/* The device could be had, and nobody says that it is to go on. */
+static void end_unknown_iommufd(int luo_fd)
+{
+	int session = get_session(luo_fd);
+	struct vmlu vm;
+
+	expect(-EOPNOTSUPP, vmlu_load(&vm, session));
+	expect(-EBUSY, luo_session_finish(session));
+}
+
 /* Nothing can write any more, so that the memory can be given back. */
 static void end_gone(int luo_fd)
 {
@@ -161,6 +174,7 @@ static const struct end {
 	{ "close", end_close },
 	{ "record", end_record },
 	{ "unknown", end_unknown },
+	{ "unknown-iommufd", end_unknown_iommufd },
 	{ "gone", end_gone },
 };
 

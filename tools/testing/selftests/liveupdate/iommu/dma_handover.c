@@ -10,10 +10,6 @@
  * out what these do, and tests what is below them.
  *
  * Options:
- *	unclaimed	finish without having claimed the device
- *	keep		claim it, but leave it the domain that it came with
- *	refused		it must not be possible to preserve the device
- *	lost		the device does not come over: claiming it fails
  *	twice		preserve, unpreserve and preserve again
  *	queue-error	the IOMMU's invalidation queue has an error when the
  *			kernel ends
@@ -43,10 +39,6 @@
 #define TEST_FILE	"/dev/iommu_liveupdate_test"
 
 static struct {
-	bool unclaimed;
-	bool keep;
-	bool refused;
-	bool lost;
 	bool twice;
 	bool queue_error;
 	bool dead_queue;
@@ -55,10 +47,6 @@ static struct {
 static void parse_options(int argc, char *argv[])
 {
 	static const struct guest_flag known[] = {
-		{ "unclaimed", &options.unclaimed },
-		{ "keep", &options.keep },
-		{ "refused", &options.refused },
-		{ "lost", &options.lost },
 		{ "twice", &options.twice },
 		{ "queue-error", &options.queue_error },
 		{ "dead-queue", &options.dead_queue },
@@ -112,14 +100,6 @@ static void stage_1(int luo_fd)
 	if (options.dead_queue)
 		must(command(device, "damage=dead-queue"), "dead-queue");
 	must(command(device, bdf), bdf);
-	if (options.refused) {
-		session = luo_create_session(luo_fd, SESSION);
-		if (luo_session_preserve_fd(session, device, DEVICE_TOKEN) !=
-		    -EOPNOTSUPP)
-			ksft_exit_fail_msg("the device was not refused\n");
-		igb_rx_stop(&rx);
-		return;
-	}
 
 	create_state_file(luo_fd, STATE_SESSION, STATE_TOKEN, 2);
 	session = preserve_both(luo_fd, memfd, device);
@@ -149,8 +129,6 @@ static void take_over(int device, const struct dma_area *area)
 	area_check_tables(area, "bound");
 	reached("bound");
 	usleep(PHASE_MS * 1000);
-	if (options.keep)
-		return;
 
 	snprintf(text, sizeof(text), "replace %lx %lx",
 		 (unsigned long)AREA_IOVA,
@@ -183,19 +161,12 @@ static void stage_2(int luo_fd, int state_session)
 
 	area = area_map(memfd);
 	area_check(area);
-	if (!options.lost)
-		area_check_tables(area, "retrieved");
+	area_check_tables(area, "retrieved");
 	report_ring("retrieved", area);
 	reached("retrieved");
 	usleep(PHASE_MS * 1000);
 
-	if (options.lost) {
-		if (!command(device, "claim"))
-			ksft_exit_fail_msg("a device that was lost could be claimed\n");
-	} else if (!options.unclaimed) {
-		take_over(device, area);
-	}
-
+	take_over(device, area);
 	must(luo_session_finish(session), "finish session");
 	must(luo_session_finish(state_session), "finish state session");
 	reached("finished");

@@ -9,10 +9,10 @@
  *
  * There are three sessions, each with a memfd, an iommufd and a device. In the
  * next kernel the first one is taken over, the others are closed at once; what
- * is said of the last one's device is wrong. With the argument "lost" the first one is closed as well, in the middle, and taken
- * over by somebody else. With the argument "again" that kernel is replaced as
- * well, and the first session taken over once more, from a page table that the
- * second kernel has made.
+ * is said of the last one's device is wrong. With the argument "lost" the first
+ * one is closed as well, in the middle, and taken over by somebody else. With the
+ * argument "again" that kernel is replaced as well, and the first session taken
+ * over once more, from a page table that the second kernel has made.
  */
 #include <stdio.h>
 #include <sys/reboot.h>
@@ -215,7 +215,8 @@ static void retrieve(struct user *user, const struct facts *facts)
 	ksft_test_result(user->fd >= 0, "the iommufd is back (%d)\n", user->fd);
 	must(user->fd);
 	rc = restore(user, IOMMU_HWPT_LIVEUPDATE_RESTORE_STRICT);
-	ksft_test_result(!rc, "restore (%d)\n", rc);
+	ksft_test_result(!rc && user->flags == HWPT_FLAGS,
+			 "restore (%d), flags %#x\n", rc, user->flags);
 	rc = count_changes(user->fd, user->hwpt, facts);
 	ksft_test_result(!rc, "all IOVAs are translated as before (%d)\n", rc);
 
@@ -235,10 +236,14 @@ static void replace(struct user *user, const struct facts *facts)
 	int rc;
 
 	user->ioas = alloc_ioas(user->fd);
-	user->hwpt = alloc_hwpt(user->fd, user->idev, user->ioas);
+	user->hwpt = alloc_hwpt(user->fd, user->idev, user->ioas, user->flags);
 	rc = device(user->dev, ATTACH, user->hwpt);
 	ksft_test_result(rc == -EINVAL, "not by an empty one (%d)\n", rc);
-	map_all(user, user->ioas);
+	map_most(user, user->ioas);
+	rc = device(user->dev, ATTACH, user->hwpt);
+	ksft_test_result(rc == -EINVAL, "not if the last is missing (%d)\n",
+			 rc);
+	map_last(user, user->ioas);
 	rc = count_changes(user->fd, user->hwpt, facts);
 	ksft_test_result(!rc, "the new one translates the same (%d)\n", rc);
 	ksft_test_result(is_entry(user->fd, rids[TAKEN], facts, 0),
@@ -345,10 +350,10 @@ static void replace_kernel(int luo_fd, struct user *user)
 static int nr_results(int stage)
 {
 	if (lost)
-		return 26;
+		return 27;
 	if (stage > 2)
-		return 16;
-	return again ? 19 : 20;
+		return 17;
+	return again ? 20 : 21;
 }
 
 static void stage_2(int luo_fd, int state_session)

@@ -15,6 +15,8 @@
 #define IOVA		((__u64)MOCK_APERTURE_START)
 #define IOVA_SIZE	(4 * MAP_SIZE)
 #define NR_IOVAS	(IOVA_SIZE / MOCK_PAGE_SIZE)
+#define HWPT_FLAGS	(IOMMU_HWPT_ALLOC_DIRTY_TRACKING | \
+			 IOMMU_HWPT_ALLOC_PASID)
 
 enum {
 	TOKEN_FACTS = 1,
@@ -54,6 +56,7 @@ struct user {
 	__u32 idev;
 	__u32 ioas;
 	__u32 hwpt;
+	__u32 flags;
 };
 
 static inline struct entry entry_of(int fd, __u32 rid)
@@ -92,13 +95,23 @@ static inline int count_changes(int fd, __u32 hwpt, const struct facts *facts)
 }
 
 /* Not in the order of the file, not all in one, and not at pages' borders */
-static inline void map_all(struct user *user, __u32 ioas)
+static inline void map_most(struct user *user, __u32 ioas)
 {
 	map_memfd(user->fd, ioas, user->memfd, MAP_SIZE / 2, MAP_SIZE / 2, IOVA);
 	map_memfd(user->fd, ioas, user->memfd, 0, MAP_SIZE / 2,
 		  IOVA + MAP_SIZE);
+}
+
+static inline void map_last(struct user *user, __u32 ioas)
+{
 	map_memfd(user->fd, ioas, user->memfd, 4096 + MOCK_PAGE_SIZE, 4096,
 		  IOVA + 3 * MAP_SIZE + MOCK_PAGE_SIZE);
+}
+
+static inline void map_all(struct user *user, __u32 ioas)
+{
+	map_most(user, ioas);
+	map_last(user, ioas);
 }
 
 static inline void open_device(struct user *user, __u32 rid)
@@ -134,7 +147,8 @@ static inline void create_user(struct user *user, __u32 rid)
 	user->fd = must(open("/dev/iommu", O_RDWR));
 	user->ioas = alloc_ioas(user->fd);
 	open_device(user, rid);
-	user->hwpt = alloc_hwpt(user->fd, user->idev, user->ioas);
+	user->flags = HWPT_FLAGS;
+	user->hwpt = alloc_hwpt(user->fd, user->idev, user->ioas, user->flags);
 	map_all(user, user->ioas);
 	must(device(user->dev, ATTACH, user->hwpt));
 	mark_hwpt(user->fd, user->hwpt, TOKEN_HWPT);
@@ -180,6 +194,7 @@ static inline int restore(struct user *user, __u32 flags)
 	int rc = err(ioctl(user->fd, IOMMU_HWPT_LIVEUPDATE_RESTORE, &cmd));
 
 	user->hwpt = cmd.out_hwpt_id;
+	user->flags = cmd.out_alloc_flags;
 	return rc;
 }
 

@@ -51,10 +51,11 @@ static inline __u32 alloc_ioas(int fd)
 	return cmd.out_ioas_id;
 }
 
-static inline __u32 alloc_hwpt(int fd, __u32 idev, __u32 ioas)
+static inline __u32 alloc_hwpt(int fd, __u32 idev, __u32 ioas, __u32 flags)
 {
 	struct iommu_hwpt_alloc cmd = {
 		.size = sizeof(cmd),
+		.flags = flags,
 		.dev_id = idev,
 		.pt_id = ioas,
 	};
@@ -130,7 +131,7 @@ static inline int create_iommufd(int memfd, size_t size)
 
 	dev.id = ioas;
 	must(ioctl(fd, IOMMU_TEST_CMD, &dev));
-	hwpt = alloc_hwpt(fd, dev.mock_domain.out_idev_id, ioas);
+	hwpt = alloc_hwpt(fd, dev.mock_domain.out_idev_id, ioas, 0);
 	map_memfd(fd, ioas, memfd, 0, size / 2, MOCK_APERTURE_START);
 	map_memfd(fd, ioas, memfd, size / 2, size / 2,
 		  MOCK_APERTURE_START + size);

@@ -42,7 +42,7 @@ static void create_mapped(struct user *user)
 	dev.id = user->ioas;
 	must(ioctl(user->fd, IOMMU_TEST_CMD, &dev));
 	user->hwpt = alloc_hwpt(user->fd, dev.mock_domain.out_idev_id,
-				user->ioas);
+				user->ioas, 0);
 	map_all(user, user->ioas);
 	mark_hwpt(user->fd, user->hwpt, TOKEN_HWPT);
 }

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Damage the record of a vfio-pci device, from outside, when it has been written.
+"""Damage the record of a vfio-pci device or an iommufd, from outside, when it has been written.
 
 The record is looked for in the guest's memory by all that is known of it: the
-page that KHO keeps for it has nothing else (include/linux/kho/abi/vfio_pci.h).
+page that KHO keeps for it has nothing else (include/linux/kho/abi/vfio_pci.h and
+iommufd.h).
 """
 
 import mmap
@@ -20,9 +21,22 @@ PRESERVED = "yard: mark preserved"
 FIELDS = {
     "version": (0, "<I", lambda value: value + 1),
     "bdf": (8, "<H", lambda value: value ^ 0x10),
-    "flags": (10, "<H", lambda value: value | 0x8000),
     "device": (12, "<I", lambda value: value + 0x1000),
+    "iommufd": (0, "<I", lambda value: value + 1),
 }
+
+
+def of_device(bdf):
+    """Version, segment, place, flags, id of a record, token, reserved."""
+    bus, devfn = hw_entry.parse_bdf(bdf)
+    return re.compile(re.escape(struct.pack("<IIH", 1, 0, bus << 8 | devfn)) +
+                      rb"[\x01\x03]\x00[^\x00]\x00{3}.\x00{7}\x00{8}\x00{%d}" % (PAGE - SIZE), re.S)
+
+
+def of_iommufd():
+    """Version, one HWPT, a few areas, then where their records are: address, one page, flags, order."""
+    return re.compile(struct.pack("<II", 1, 1) + rb"[^\x00]\x00{7}\x00.{4}\x00{3}" +
+                      re.escape(struct.pack("<IHH", 1, 1, 0)) + rb"\x00{%d}" % (PAGE - SIZE), re.S)
 
 
 class Poke:
@@ -31,11 +45,7 @@ class Poke:
     def __init__(self, ram, bdf, field):
         self.ram = ram
         self.field = field
-        bus, devfn = hw_entry.parse_bdf(bdf)
-        # Version, segment, place, flags, id of a record, token, reserved.
-        self.record = re.compile(
-            re.escape(struct.pack("<IIH", 1, 0, bus << 8 | devfn)) +
-            rb"[\x01\x03]\x00[^\x00]\x00{3}.\x00{7}\x00{8}\x00{%d}" % (PAGE - SIZE), re.S)
+        self.record = of_iommufd() if field == "iommufd" else of_device(bdf)
         self.found = None
 
     def line(self, _t_ns, line):

@@ -41,13 +41,14 @@ def totals(verdict):
     if total["in_flight"]:
         text += ", %d in flight at the end" % total["in_flight"]
     lost = total["missing"] + total["refused"]
+    end = " · longest gap %s · faults %d" % (duration(total["longest_gap_ms"] * 1e6),
+                                             len(verdict["faults"]))
     if lost:
-        return "%s, %d lost · longest gap %s" % (text, lost,
-                                               duration(total["longest_gap_ms"] * 1e6))
+        return "%s, %d lost%s" % (text, lost, end)
     for one in verdict["intervals"]:
         if one["name"] == "no kernel" and one["landed"]:
             text += " · %d of them while no kernel ran" % one["landed"]
-    return text + " · longest gap %s" % duration(total["longest_gap_ms"] * 1e6)
+    return text + end
 
 
 class Axis:

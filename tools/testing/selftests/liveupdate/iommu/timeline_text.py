@@ -41,7 +41,7 @@ def facts(run, verdict):
         ("ring", "%s, %s of the order" % (many(len(verdict["holes"]), "hole"),
                                           many(len(verdict["order"]), "break"))),
         ("faults", "%d in the kernels' and QEMU's logs and traces" % len(faults) if faults
-         else "none in the kernels' and QEMU's logs and traces"),
+         else "0 in the kernels' and QEMU's logs and traces"),
         ("config writes", "%d allowed, %d forbidden since freeze"
          % (writes["allowed"], len(writes["forbidden"]))),
         ("hardware entry", entry_text(verdict)),

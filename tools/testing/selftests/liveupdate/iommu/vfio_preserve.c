@@ -268,6 +268,76 @@ TEST_F(vfio_preserve, is_not_reset_by_config)
 	EXPECT_FALSE(receives(self->device));
 }
 
+/* To an attribute of the device, or of one above it */
+static int write_attribute(const char *name, const char *value)
+{
+	char path[96];
+	int fd, err;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", bdf, name);
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		return -errno;
+	err = write(fd, value, strlen(value)) < 0 ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+TEST_F(vfio_preserve, is_not_reset_by_its_bridge)
+{
+	void *rctl = self->device->bars[0].vaddr + RCTL;
+
+	dma_device_mark(self->device, TABLE_TOKEN);
+	ASSERT_EQ(preserve_all(self->session, self->device,
+			       self->memfd), 0);
+	writel(RCTL_ENABLE, rctl);
+	EXPECT_EQ(write_attribute("../reset_subordinate", "1"), -EBUSY);
+	EXPECT_TRUE(receives(self->device));
+
+	/* This bridge may not be able to. */
+	new_session(self->luo, &self->session);
+	EXPECT_NE(write_attribute("../reset_subordinate", "1"), -EBUSY);
+}
+
+/* Virtual functions do not go over a live update, so there must be none. */
+TEST_F(vfio_preserve, has_no_virtual_functions)
+{
+	/* They would share its group. */
+	ASSERT_EQ(detach(self->device), 0);
+	ASSERT_EQ(write_attribute("sriov_numvfs", "1"), 0);
+	EXPECT_EQ(luo_session_preserve_fd(self->session, self->device->fd,
+					  DEVICE_TOKEN), -EBUSY);
+
+	ASSERT_EQ(write_attribute("sriov_numvfs", "0"), 0);
+	ASSERT_EQ(luo_session_preserve_fd(self->session, self->device->fd,
+					  DEVICE_TOKEN), 0);
+	EXPECT_EQ(write_attribute("sriov_numvfs", "1"), -EBUSY);
+}
+
+/* A file of a group is no file of a device that can be handed over. */
+TEST(not_by_group)
+{
+	struct vfio_pci_device *device;
+	struct iommu *iommu;
+	int luo, session;
+
+	dma_device_find(bdf);
+	dma_device_bind_driver(bdf);
+	iommu = iommu_init("vfio_type1_iommu");
+	device = vfio_pci_device_init(bdf, iommu);
+	luo = luo_open_device();
+	ASSERT_GE(luo, 0);
+	session = luo_create_session(luo, "vfio-preserve");
+	ASSERT_GE(session, 0);
+	EXPECT_EQ(luo_session_preserve_fd(session, device->fd, OTHER_TOKEN),
+		  -ENOENT);
+
+	close(session);
+	close(luo);
+	vfio_pci_device_cleanup(device);
+	iommu_cleanup(iommu);
+}
+
 static bool is_bridge(const char *classfile)
 {
 	FILE *file = fopen(classfile, "r");
