@@ -123,6 +123,22 @@ static void misplace_queue_of(struct intel_iommu *iommu)
 	       iommu->reg + DMAR_IQA_REG);
 }
 
+/* Fault Processing Disable: DMA goes on. */
+static int toggle_entry(struct pci_dev *pdev)
+{
+	struct device_domain_info *info = dev_iommu_priv_get(&pdev->dev);
+	struct context_entry *context;
+
+	guard(spinlock)(&info->iommu->lock);
+	context = iommu_context_addr(info->iommu, pdev->bus->number,
+				     pdev->devfn, 0);
+	if (!context)
+		return -ENOENT;
+	context->lo ^= BIT_ULL(1);
+	__iommu_flush_cache(info->iommu, context, sizeof(*context));
+	return 0;
+}
+
 static void damage_queues(void (*fn)(struct intel_iommu *iommu))
 {
 	struct dmar_drhd_unit *drhd;
@@ -146,6 +162,11 @@ static void stop_queues(void)
 	damage_queues(stop_queue_of);
 }
 #else
+static int toggle_entry(struct pci_dev *pdev)
+{
+	return -EOPNOTSUPP;
+}
+
 static void end_queues(enum test_damage damage)
 {
 }

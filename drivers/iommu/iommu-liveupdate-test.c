@@ -27,6 +27,10 @@
  *	damage=dead-queue	likewise let hardware read other memory in place
  *				of the queues, which no restart changes (VT-d)
  *
+ * After its device it takes
+ *
+ *	entry		toggle a bit of the device's context entry (VT-d)
+ *
  * With the parameter fail_adopt a driver runs out of memory when it adopts a unit.
  * With stop_queue the invalidation queues of VT-d units stop before that.
  */
@@ -262,6 +266,8 @@ static ssize_t test_write(struct file *file, const char __user *data,
 	guard(mutex)(&test->lock);
 	if (!test->device_id && str_has_prefix(text, "damage="))
 		err = set_damage(test, text + strlen("damage="));
+	else if (!test->device_id && test->pdev && !strcmp(text, "entry"))
+		err = toggle_entry(test->pdev);
 	else if (!test->device_id)
 		err = set_device(test, text);
 	else if (!strcmp(text, "claim"))

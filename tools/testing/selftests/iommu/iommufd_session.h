@@ -241,7 +241,7 @@ static inline int punch_hole(int fd, off_t start, off_t length)
 }
 
 /* A new session, or an error below 0. -ENOENT if there is no live update */
-static inline int create_session(void)
+static inline int create_session(const char *name)
 {
 	struct liveupdate_ioctl_create_session cmd = { .size = sizeof(cmd) };
 	int fd = open("/dev/liveupdate", O_RDWR);
@@ -249,7 +249,7 @@ static inline int create_session(void)
 
 	if (fd < 0)
 		return -errno;
-	snprintf((char *)cmd.name, sizeof(cmd.name), "iommufd-%d", getpid());
+	snprintf((char *)cmd.name, sizeof(cmd.name), "%s-%d", name, getpid());
 	rc = err(ioctl(fd, LIVEUPDATE_IOCTL_CREATE_SESSION, &cmd));
 	close(fd);
 	return rc ? rc : cmd.fd;

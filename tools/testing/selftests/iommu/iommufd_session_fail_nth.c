@@ -110,7 +110,7 @@ FIXTURE_SETUP(fail_nth)
 	if (nth_fd == -1)
 		SKIP(return, "no fault injection in this kernel");
 	self->before = lu_counters();
-	self->session = create_session();
+	self->session = create_session("iommufd");
 	ASSERT_LE(0, self->session);
 	self->memfd = create_memfd(SEALS);
 	ASSERT_LE(0, self->memfd);
@@ -154,7 +154,7 @@ TEST_F_TIMEOUT(fail_nth, mark, 600)
 #define new_session()                                                  \
 	({                                                             \
 		ASSERT_EQ(0, close(self->session));                    \
-		self->session = create_session();                      \
+		self->session = create_session("iommufd");             \
 		ASSERT_LE(0, self->session);                           \
 		ASSERT_EQ(0, preserve(self->session, self->memfd, 1)); \
 	})

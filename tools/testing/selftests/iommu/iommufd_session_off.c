@@ -11,7 +11,7 @@ TEST(off)
 	__u32 ioas = 0, idev = 0, hwpt, hwpt2, id;
 	int fd, dev;
 
-	EXPECT_EQ(-ENOENT, create_session());
+	EXPECT_EQ(-ENOENT, create_session("iommufd"));
 
 	fd = open("/dev/iommu", O_RDWR);
 	ASSERT_LE(0, fd);

@@ -32,7 +32,7 @@ FIXTURE(session)
 
 FIXTURE_SETUP(session)
 {
-	self->session = create_session();
+	self->session = create_session("iommufd");
 	if (self->session == -ENOENT)
 		SKIP(return, "no live update");
 	ASSERT_LE(0, self->session);
@@ -78,7 +78,7 @@ FIXTURE_TEARDOWN(session)
 #define reopen_session()                             \
 	({                                           \
 		ASSERT_EQ(0, close(self->session));  \
-		self->session = create_session();    \
+		self->session = create_session("iommufd");    \
 		ASSERT_LE(0, self->session);         \
 	})
 
@@ -180,19 +180,13 @@ TEST_F(session, memory_not_preserved)
 
 TEST_F(session, memory_in_other_session)
 {
-	struct liveupdate_ioctl_create_session cmd = {
-		.size = sizeof(cmd),
-		.name = "iommufd-other",
-	};
-	int luo = open("/dev/liveupdate", O_RDWR);
+	int other = create_session("other");
 
-	ASSERT_LE(0, luo);
-	ASSERT_EQ(0, ioctl(luo, LIVEUPDATE_IOCTL_CREATE_SESSION, &cmd));
-	EXPECT_EQ(0, close(luo));
-	ASSERT_EQ(0, preserve(cmd.fd, self->memfd, TOKEN_MEMFD));
+	ASSERT_LE(0, other);
+	ASSERT_EQ(0, preserve(other, self->memfd, TOKEN_MEMFD));
 	EXPECT_EQ(-ENOENT, preserve_iommufd());
 	check_undone();
-	EXPECT_EQ(0, close(cmd.fd));
+	EXPECT_EQ(0, close(other));
 	ASSERT_EQ(0, preserve_memfd());
 	EXPECT_EQ(0, preserve_iommufd());
 }
@@ -537,6 +531,18 @@ TEST_F(session, device_pasid)
 	ASSERT_EQ(0, device(self->dev, DETACH_PASID, 0));
 	EXPECT_EQ(0, preserve_device());
 	EXPECT_EQ(-EBUSY, device(self->dev, ATTACH_PASID, pasid));
+}
+
+TEST_F(session, iommufd_in_other_session)
+{
+	int other = create_session("other");
+
+	ASSERT_LE(0, other);
+	ASSERT_EQ(0, preserve(other, self->memfd, TOKEN_MEMFD));
+	ASSERT_EQ(0, preserve(other, self->fd, TOKEN_IOMMUFD));
+	EXPECT_EQ(-ENOENT, preserve_device());
+	EXPECT_EQ(0, preserve(other, self->dev, TOKEN_DEVICE));
+	EXPECT_EQ(0, close(other));
 }
 
 TEST_F(session, device_of_other_iommufd)

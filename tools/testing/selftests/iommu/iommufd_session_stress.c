@@ -109,7 +109,7 @@ static void do_mark(struct stress *task)
 static void do_preserve(struct stress *task)
 {
 	FIXTURE_DATA(stress) *self = task->self;
-	int session = create_session();
+	int session = create_session("iommufd");
 	int rc;
 
 	if (session < 0) {

@@ -11,6 +11,8 @@
  *
  * Options:
  *	twice		preserve, unpreserve and preserve again
+ *	entry		before that, try with a context entry that is not the one
+ *			of the device's domain
  *	queue-error	the IOMMU's invalidation queue has an error when the
  *			kernel ends
  *	dead-queue	it does not do what it is told then, whatever is tried
@@ -40,6 +42,7 @@
 
 static struct {
 	bool twice;
+	bool entry;
 	bool queue_error;
 	bool dead_queue;
 } options;
@@ -48,6 +51,7 @@ static void parse_options(int argc, char *argv[])
 {
 	static const struct guest_flag known[] = {
 		{ "twice", &options.twice },
+		{ "entry", &options.entry },
 		{ "queue-error", &options.queue_error },
 		{ "dead-queue", &options.dead_queue },
 	};
@@ -79,6 +83,34 @@ static int preserve_both(int luo_fd, int memfd, int device)
 	return session;
 }
 
+static void refused(const char *what)
+{
+	if (errno != EINVAL)
+		ksft_exit_fail_msg("%s: errno %d, not EINVAL\n", what, errno);
+}
+
+/* What is recorded is not what hardware does, for as long as the entry is another. */
+static void try_other_entry(int luo_fd, int memfd, int device)
+{
+	int session = luo_create_session(luo_fd, SESSION);
+
+	must(session, "create session");
+	must(luo_session_preserve_fd(session, memfd, MEMFD_TOKEN),
+	     "preserve memfd");
+	must(command(device, "entry"), "other entry");
+	errno = -luo_session_preserve_fd(session, device, DEVICE_TOKEN);
+	refused("preserve with another entry");
+	must(command(device, "entry"), "the entry again");
+	must(luo_session_preserve_fd(session, device, DEVICE_TOKEN),
+	     "preserve device");
+
+	must(command(device, "entry"), "other entry");
+	reboot(RB_KEXEC);
+	refused("kexec with another entry");
+	must(command(device, "entry"), "the entry again");
+	close(session);
+}
+
 static void stage_1(int luo_fd)
 {
 	int memfd = area_create();
@@ -101,6 +133,8 @@ static void stage_1(int luo_fd)
 		must(command(device, "damage=dead-queue"), "dead-queue");
 	must(command(device, bdf), bdf);
 
+	if (options.entry)
+		try_other_entry(luo_fd, memfd, device);
 	create_state_file(luo_fd, STATE_SESSION, STATE_TOKEN, 2);
 	session = preserve_both(luo_fd, memfd, device);
 	if (options.twice) {
