@@ -75,11 +75,11 @@ FIXTURE_TEARDOWN(session)
 #define preserve_memfd() preserve(self->session, self->memfd, TOKEN_MEMFD)
 #define preserve_device() preserve(self->session, self->dev, TOKEN_DEVICE)
 
-#define reopen_session()                             \
-	({                                           \
-		ASSERT_EQ(0, close(self->session));  \
-		self->session = create_session("iommufd");    \
-		ASSERT_LE(0, self->session);         \
+#define reopen_session()                                  \
+	({                                                \
+		ASSERT_EQ(0, close(self->session));       \
+		self->session = create_session("iommufd"); \
+		ASSERT_LE(0, self->session);              \
 	})
 
 /* An attempt that failed has changed nothing, and another one can succeed. */
