@@ -90,7 +90,7 @@ class Matrix(Kbuild):
         if self.wanted and name not in self.wanted:
             return False
         if too_late():
-            for result in [name] + ["%s.%s" % (name, BOOTS[name])] * (name in BOOTS):
+            for result in [name] + (["%s.%s" % (name, BOOTS[name])] if name in BOOTS else []):
                 self.skip(result, "no time left, make matrix does it")
             return False
         return True

@@ -190,7 +190,7 @@ def run(walk, items, made, names=()):
     known, late = {}, False
     copy_objects(walk.on, walk.off)
     walk.narrow = {out: narrow.Narrow(walk, out, touched) for out in (walk.on, walk.off)}
-    if todo:
+    if todo and not too_late():
         say("# base: the warnings that the files have without the series")
         walk.goto(base)
         walk.configure(walk.on, "", base)
