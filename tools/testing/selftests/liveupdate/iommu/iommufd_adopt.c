@@ -33,6 +33,7 @@ enum { TAKEN, LEFT, MISNAMED, NR_SESSIONS };
 static const char * const names[] = {
 	"iommufd_adopt-1", "iommufd_adopt-2", "iommufd_adopt-3",
 };
+
 static const __u32 rids[] = { 3, 5, 6 };
 static bool lost;
 static bool again;
