@@ -7,8 +7,10 @@
 
 #include <linux/syscore_ops.h>
 
-#ifdef CONFIG_INTEL_IOMMU
+#ifdef CONFIG_INTEL_IOMMU_LIVEUPDATE
 #include "intel/iommu.h"
+#include "intel/liveupdate_entries.h"
+#include "intel/pasid.h"
 #endif
 
 static bool stop_queue;
@@ -69,7 +71,7 @@ static int damage_pasids(struct iommu_records *records, u32 id)
 	return iommu_records_update(records, IOMMU_SER_DEVICES, id, &device);
 }
 
-#ifdef CONFIG_INTEL_IOMMU
+#ifdef CONFIG_INTEL_IOMMU_LIVEUPDATE
 /* Where an interrupt reaches nobody: the address of APIC 127 */
 #define NO_APIC	0xfee7f000
 
@@ -139,6 +141,26 @@ static int toggle_entry(struct pci_dev *pdev)
 	return 0;
 }
 
+/* As if PASID 1 was attached to the same. Nobody uses it. */
+static int make_pasid(struct pci_dev *pdev)
+{
+	struct device_domain_info *info = dev_iommu_priv_get(&pdev->dev);
+	struct context_entry *context;
+	struct pasid_entry *table;
+
+	if (!sm_supported(info->iommu))
+		return -EOPNOTSUPP;
+	guard(spinlock)(&info->iommu->lock);
+	context = iommu_context_addr(info->iommu, pdev->bus->number,
+				     pdev->devfn, 0);
+	table = context ? vtd_pasid_entry(context) : NULL;
+	if (!table)
+		return -ENOENT;
+	table[1] = table[0];
+	__iommu_flush_cache(info->iommu, &table[1], sizeof(table[1]));
+	return 0;
+}
+
 static void damage_queues(void (*fn)(struct intel_iommu *iommu))
 {
 	struct dmar_drhd_unit *drhd;
@@ -162,6 +184,11 @@ static void stop_queues(void)
 	damage_queues(stop_queue_of);
 }
 #else
+static int make_pasid(struct pci_dev *pdev)
+{
+	return -EOPNOTSUPP;
+}
+
 static int toggle_entry(struct pci_dev *pdev)
 {
 	return -EOPNOTSUPP;

@@ -30,6 +30,7 @@
  * After its device it takes
  *
  *	entry		toggle a bit of the device's context entry (VT-d)
+ *	pasid		make an entry for PASID 1 (VT-d in scalable mode)
  *
  * With the parameter fail_adopt a driver runs out of memory when it adopts a unit.
  * With stop_queue the invalidation queues of VT-d units stop before that.
@@ -268,6 +269,8 @@ static ssize_t test_write(struct file *file, const char __user *data,
 		err = set_damage(test, text + strlen("damage="));
 	else if (!test->device_id && test->pdev && !strcmp(text, "entry"))
 		err = toggle_entry(test->pdev);
+	else if (!test->device_id && test->pdev && !strcmp(text, "pasid"))
+		err = make_pasid(test->pdev);
 	else if (!test->device_id)
 		err = set_device(test, text);
 	else if (!strcmp(text, "claim"))

@@ -114,6 +114,16 @@ class Scalable(Image):
         self.tables((0x7001, 0x9, 0), pasid=0x41)
         self.assertEqual(self.read("01:00.0", True), (0x7001, 9))
 
+    def test_present(self):
+        self.tables((0x7001, 0x9, 0), devfn=0x81)
+        self.assertEqual(hw_entry.present(self.ram, ROOT, True), ["01:10.1"])
+        self.put(TABLE + 64, 1)
+        self.put(DIRECTORY + 8, TABLE + 0x1000 | 1)
+        self.put(TABLE + 0x1000, 0, 1)
+        self.put(TABLE + 0x1000 + 2 * 64, 1)
+        self.assertEqual(hw_entry.present(self.ram, ROOT, True),
+                         ["01:10.1", "01:10.1 PASID 1", "01:10.1 PASID 66"])
+
     def test_pasid_beyond_directory(self):
         self.tables((0x7001, 0x9, 0), pasid=128 * 64)
         with self.assertRaises(hw_entry.TableError):

@@ -13,6 +13,8 @@
  *	twice		preserve, unpreserve and preserve again
  *	entry		before that, try with a context entry that is not the one
  *			of the device's domain
+ *	pasid		another PASID of the device is attached as well, which the
+ *			old kernel must not leave
  *	queue-error	the IOMMU's invalidation queue has an error when the
  *			kernel ends
  *	dead-queue	it does not do what it is told then, whatever is tried
@@ -43,6 +45,7 @@
 static struct {
 	bool twice;
 	bool entry;
+	bool pasid;
 	bool queue_error;
 	bool dead_queue;
 } options;
@@ -52,6 +55,7 @@ static void parse_options(int argc, char *argv[])
 	static const struct guest_flag known[] = {
 		{ "twice", &options.twice },
 		{ "entry", &options.entry },
+		{ "pasid", &options.pasid },
 		{ "queue-error", &options.queue_error },
 		{ "dead-queue", &options.dead_queue },
 	};
@@ -143,6 +147,8 @@ static void stage_1(int luo_fd)
 		session = preserve_both(luo_fd, memfd, device);
 	}
 	area_keep_tables(area);
+	if (options.pasid)
+		must(command(device, "pasid"), "pasid");
 	reached("preserved");
 
 	/* Nobody gives descriptors back from here on: leave a full ring. */

@@ -111,8 +111,19 @@ def scalable_entry(ram, root, bus, devfn):
     return Entry(words[0], words[1])
 
 
+def other_pasids(ram, context):
+    """The PASIDs of a context entry of scalable mode that are present, without the one of requests that have none."""
+    directory = ram.words(context[0] & POINTER, 1 << ((context[0] >> 9 & 7) + 7))
+    found = []
+    for index, table in enumerate(directory):
+        if table & PRESENT:
+            words = ram.words(table & POINTER, PAGE // 8)[::8]
+            found += [index << 6 | number for number, word in enumerate(words) if word & PRESENT]
+    return [pasid for pasid in found if pasid != context[1] & 0xfffff]
+
+
 def present(ram, root, scalable):
-    """bus:device.function of all requester ids whose context entry is present."""
+    """bus:device.function of all requester ids whose context entry is present, and their other PASIDs."""
     found = []
     for bus in range(256):
         for half, pointer in enumerate(ram.words(root + bus * 16, 2 if scalable else 1)):
@@ -120,9 +131,14 @@ def present(ram, root, scalable):
                 continue
             words = ram.words(pointer & POINTER, PAGE // 8)
             # Entries of scalable mode have four words, and are half as many.
-            entries = words[::4] if scalable else words[::2]
-            found += ["%02x:%02x.%d" % (bus, devfn >> 3, devfn & 7)
-                      for devfn, word in enumerate(entries, half << 7) if word & PRESENT]
+            step = 4 if scalable else 2
+            for at in range(0, len(words), step):
+                devfn = half << 7 | at // step
+                name = "%02x:%02x.%d" % (bus, devfn >> 3, devfn & 7)
+                if words[at] & PRESENT:
+                    found.append(name)
+                    found += ["%s PASID %d" % (name, pasid)
+                              for pasid in (other_pasids(ram, words[at:at + 2]) if scalable else ())]
     return found
 
 
