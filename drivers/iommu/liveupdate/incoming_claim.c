@@ -200,6 +200,20 @@ void iommu_discard_restored_device(u32 device_id)
 }
 EXPORT_SYMBOL_NS_GPL(iommu_discard_restored_device, "IOMMUFD_INTERNAL");
 
+/* Is there a device that came attached to the domain, from id @id on? It is set. */
+static bool find_attached(u32 domain_id, unsigned long *id)
+{
+	struct iommu_restored_device *restored;
+
+	guard(mutex)(&iommu_incoming_lock);
+	if (!iommu_incoming_state)
+		return false;
+	xa_for_each_start(&iommu_incoming_state->devices, *id, restored, *id)
+		if (restored->ser.domain_id == domain_id)
+			return true;
+	return false;
+}
+
 /**
  * iommu_discard_restored_domain() - Give up the devices that use a page table
  * @domain_id: What iommu_domain_preserve() had set there
@@ -208,23 +222,13 @@ EXPORT_SYMBOL_NS_GPL(iommu_discard_restored_device, "IOMMUFD_INTERNAL");
  * the domain. It is for the file that stands between the devices and the memory:
  * what the files of the devices say of themselves may be wrong.
  *
- * Context: May sleep. In .finish() of a file, before the last one is finished.
- * Takes the mutex of the devices' groups.
+ * Context: May sleep. Takes the mutex of the devices' groups.
  */
 void iommu_discard_restored_domain(u32 domain_id)
 {
-	struct iommu_restored_device *restored;
-	struct iommu_incoming_state *state;
 	unsigned long id;
 
-	/* It and its devices stay until all files are finished. */
-	scoped_guard(mutex, &iommu_incoming_lock)
-		state = iommu_incoming_state;
-	if (!state)
-		return;
-
-	xa_for_each(&state->devices, id, restored)
-		if (restored->ser.domain_id == domain_id)
-			iommu_discard_restored_device(id);
+	for (id = 0; find_attached(domain_id, &id); id++)
+		iommu_discard_restored_device(id);
 }
 EXPORT_SYMBOL_NS_GPL(iommu_discard_restored_domain, "IOMMUFD_INTERNAL");
