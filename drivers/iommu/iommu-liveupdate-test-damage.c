@@ -125,40 +125,54 @@ static void misplace_queue_of(struct intel_iommu *iommu)
 	       iommu->reg + DMAR_IQA_REG);
 }
 
-/* Fault Processing Disable: DMA goes on. */
-static int toggle_entry(struct pci_dev *pdev)
+/* Change the context entry of a device, or what is below it, with @change. */
+static int change_entry(struct pci_dev *pdev,
+			int (*change)(struct intel_iommu *iommu,
+				      struct context_entry *context))
 {
 	struct device_domain_info *info = dev_iommu_priv_get(&pdev->dev);
 	struct context_entry *context;
 
-	guard(spinlock)(&info->iommu->lock);
-	context = iommu_context_addr(info->iommu, pdev->bus->number,
-				     pdev->devfn, 0);
-	if (!context)
-		return -ENOENT;
-	context->lo ^= BIT_ULL(1);
-	__iommu_flush_cache(info->iommu, context, sizeof(*context));
-	return 0;
-}
-
-/* As if PASID 1 was attached to the same. Nobody uses it. */
-static int make_pasid(struct pci_dev *pdev)
-{
-	struct device_domain_info *info = dev_iommu_priv_get(&pdev->dev);
-	struct context_entry *context;
-	struct pasid_entry *table;
-
-	if (!sm_supported(info->iommu))
+	if (!device_iommu_mapped(&pdev->dev) ||
+	    dev_iommu_ops(&pdev->dev) != &intel_iommu_ops)
 		return -EOPNOTSUPP;
 	guard(spinlock)(&info->iommu->lock);
 	context = iommu_context_addr(info->iommu, pdev->bus->number,
 				     pdev->devfn, 0);
-	table = context ? vtd_pasid_entry(context) : NULL;
+	return context ? change(info->iommu, context) : -ENOENT;
+}
+
+/* Fault Processing Disable: DMA goes on. */
+static int toggle_fpd(struct intel_iommu *iommu, struct context_entry *context)
+{
+	context->lo ^= BIT_ULL(1);
+	__iommu_flush_cache(iommu, context, sizeof(*context));
+	return 0;
+}
+
+/* As if PASID 1 was attached to the same. Nobody uses it. */
+static int copy_pasid(struct intel_iommu *iommu, struct context_entry *context)
+{
+	struct pasid_entry *table;
+
+	if (!sm_supported(iommu))
+		return -EOPNOTSUPP;
+	table = vtd_pasid_entry(context);
 	if (!table)
 		return -ENOENT;
 	table[1] = table[0];
-	__iommu_flush_cache(info->iommu, &table[1], sizeof(table[1]));
+	__iommu_flush_cache(iommu, &table[1], sizeof(table[1]));
 	return 0;
+}
+
+static int toggle_entry(struct pci_dev *pdev)
+{
+	return change_entry(pdev, toggle_fpd);
+}
+
+static int make_pasid(struct pci_dev *pdev)
+{
+	return change_entry(pdev, copy_pasid);
 }
 
 static void damage_queues(void (*fn)(struct intel_iommu *iommu))
