@@ -207,10 +207,19 @@ TEST_F(next_kernel, never_asked_for)
 TEST_F(next_kernel, asked_for)
 {
 	__u32 hwpt;
+	int dev;
 
 	ASSERT_EQ(0, restore(self->fd, TOKEN, 0, &hwpt, NULL));
 	EXPECT_EQ(0, session_cmd(self->fd, FINISH));
 	EXPECT_BLOCKED(self->fd, RID);
+
+	/* It is like any other device then. */
+	dev = open_device(self->fd, RID, NULL);
+	ASSERT_LE(0, dev);
+	EXPECT_EQ(0, device(dev, IS_RESTORED, 0));
+	EXPECT_EQ(-EINVAL, device(dev, ATTACH, hwpt));
+	EXPECT_EQ(0, device(dev, ATTACH, self->hwpt));
+	EXPECT_EQ(0, close(dev));
 	EXPECT_EQ(0, destroy(self->fd, hwpt));
 }
 

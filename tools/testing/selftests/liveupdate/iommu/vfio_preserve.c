@@ -30,6 +30,7 @@
 #include "../../kselftest_harness.h"
 #include "dma_area.h"
 #include "dma_device.h"
+#include "physmem.h"
 
 #define TABLE_TOKEN	1
 #define MEMFD_TOKEN	2
@@ -272,15 +273,9 @@ TEST_F(vfio_preserve, is_not_reset_by_config)
 static int write_attribute(const char *name, const char *value)
 {
 	char path[96];
-	int fd, err;
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", bdf, name);
-	fd = open(path, O_WRONLY);
-	if (fd < 0)
-		return -errno;
-	err = write(fd, value, strlen(value)) < 0 ? -errno : 0;
-	close(fd);
-	return err;
+	return physmem_write(path, value);
 }
 
 TEST_F(vfio_preserve, is_not_reset_by_its_bridge)
