@@ -292,6 +292,7 @@ class Counting(unittest.TestCase):
                 self.assertRegex(makefile, r"\$\(STEP\) (--\w+ )*%s " % name)
             before.append(name)
         self.assertIn("controls", before)
+        self.assertLessEqual(set(ci.BEGIN_MIN), set(before))
 
     def test_long_parts(self):
         toy.put(self.log, "# building kernel\n# kernel: 7 s\n# iommufd took 120 s\n# == tests of the judge: 61 s\n"

@@ -300,6 +300,7 @@ class Late(Folder):
                 mock.patch("walk.overlooked", return_value=[]), mock.patch("kbuild.say") as said, \
                 mock.patch("walk.say"):
             walk.run(one, items, ["first", "second"])
+        self.assertEqual(one.warnings.called, until > time.time())    # of the base
         return [call[0][0] for call in said.call_args_list], prefix.call_count
 
     def test_no_time_left(self):
