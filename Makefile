@@ -77,7 +77,7 @@ check:     ## the rules: entries, round trip, git am, style, licences, tests of 
 	@$(STEP) check "check: entries, style and tools" -- tools/series/check.sh
 
 kunit: tree   ## KUnit of generic_pt and iommufd under UML, against the recorded baseline
-	@# Nobody else compiles the same: ccache need not look at it preprocessed. Nor below.
+	@# Nobody else compiles the same: ccache need not look at it preprocessed.
 	@CCACHE_DEPEND=1 $(STEP) --quiet kunit-build "kunit: build the UML kernel into $(BUILD)/out-uml" -- \
 		tools/series/kunit.py build $(BUILD) $(J)
 	@$(STEP) kunit "kunit: run and compare with tools/series/kunit.expect" -- \
@@ -100,6 +100,7 @@ matrix: kernel   ## the series compiles with what it needs off, for arm64, as mo
 		tools/series/matrix.py --jobs $(J) $(subst $(comma), ,$(T))
 
 bisect: kernel   ## every prefix of the series: option on and off, W=1, sparse, boot [T=entry,entry]
+	@# What a prefix compiles differs from the last one: as above.
 	@CCACHE_DEPEND=1 $(STEP) bisect "bisect: each prefix of the series builds and boots" -- \
 		tools/series/walk.py --jobs $(J) $(subst $(comma), ,$(T))
 
