@@ -13,8 +13,10 @@ import step
 
 # After so many minutes no part of a step begins: it is counted as skipped, by name, instead of a
 # run that is cut off. A machine too slow for all leaves some time to each.
-BEGIN_MIN = {"matrix": 60, "bisect": 74}
+BEGIN_MIN = {"matrix": 72, "bisect": 76}
 BUDGET_MIN = max(BEGIN_MIN.values())
+# What is told of a failure at the end: whoever sees nothing but that should know why.
+NOTES = 12
 # "# LIST took 12 s" of the runner, "# == PART: 12 s" of make check, "# kernel: 12 s" of a build.
 PART = re.compile(r"^# (?:== )?(\S.*?)(?: took|:) (\d+) s$")
 
@@ -107,6 +109,8 @@ def main():
         print("skipped: %s%s" % (text, " (%d times)" % skips.count(text) if skips.count(text) > 1 else ""))
     for name, one in bad:
         print("failed: %s: %s (%s)" % (name, one.name, os.path.relpath(os.path.join(logs, name + ".log"))))
+        for note in one.notes[-NOTES:]:
+            print("    " + note[:160])
     print(summary(*results.counts(total)), flush=True)
     return 1 if bad else 0
 

@@ -10,16 +10,21 @@ PLAN = re.compile(r"^( *)1\.\.(\d+)(?:\s*#.*)?$")
 
 
 class One:
-    """A single result; depth is the indentation of the line that it was last named by."""
+    """A single result; depth is the indentation of the line that it was last named by.
 
-    def __init__(self, name, status, reason, depth):
+    notes are the lines of diagnosis before it, since the result before.
+    """
+
+    def __init__(self, name, status, reason, depth, notes=()):
         self.name, self.status, self.reason, self.depth = name, status, reason, depth
+        self.notes = list(notes)
 
 
 class Reader:
     def __init__(self):
         self.out = []
         self.levels = {}        # indentation -> [planned tests or None, tests seen]
+        self.notes = []
 
     def close(self, above):
         """End every document indented deeper; one that kept not its plan has failed."""
@@ -41,16 +46,16 @@ class Reader:
         skip = comment.upper().startswith("SKIP")
         status = "fail" if failed else "skip" if skip else "pass"
         if not inside or (failed and not any(o.status == "fail" for o in inside)):
-            self.out.append(One(name, status, comment[4:].strip() if skip else comment, depth))
+            self.out.append(One(name, status, comment[4:].strip() if skip else comment, depth, self.notes))
 
     def inner(self, depth, failed, name, numbers):
         """A program's own results, each counted."""
         ones = []
         for count, status, reason in zip(numbers, ("pass", "fail", "skip"),
                                          ("", "inside", "expected, named in skips/")):
-            ones += [One(name, status, reason, depth) for _ in range(count)]
+            ones += [One(name, status, reason, depth, self.notes) for _ in range(count)]
         if failed and not numbers[1]:
-            ones.append(One(name, "fail", "", depth))
+            ones.append(One(name, "fail", "", depth, self.notes))
         self.out += ones or [One(name, "pass", "", depth)]
 
     def line(self, text):
@@ -62,8 +67,11 @@ class Reader:
         elif match:
             self.result(len(match.group(1)), match.group(2) == "not ok",
                         (match.group(4) or "").strip() or match.group(3), match.group(5) or "")
+            self.notes = []
         elif text.lstrip().startswith("Bail out!"):
-            self.out.append(One(text.strip(), "fail", "", 0))
+            self.out.append(One(text.strip(), "fail", "", 0, self.notes))
+        elif text.lstrip().startswith("# "):
+            self.notes.append(text.strip())
 
 
 def parse(lines):
