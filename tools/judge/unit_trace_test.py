@@ -25,6 +25,7 @@ INTERRUPTS = ["vtd_inv_desc invalidate desc type iec high 0x0 low 0x4"]
 ONE_INTERRUPT = ["vtd_inv_desc invalidate desc type iec high 0x0 low 0x100000014"]
 WAIT = ["vtd_inv_desc invalidate desc type wait high 0x1108404 low 0x200000025"]
 PASIDS = []
+MASK, UNMASK = "vtd_reg_write_fectl value 0x80000000", "vtd_reg_write_fectl value 0x0"
 ON = "vtd_reg_write_gcmd status 0xc7000000 value 0x%x"
 ALL_ON = 0x86000000
 
@@ -32,9 +33,9 @@ OLD = (CONTEXT, PASIDS, IOTLB, INTERRUPTS)
 NEW = (CONTEXT, PASIDS, IOTLB)
 
 
-def log(old, new, extra=()):
+def log(old, new, extra=(), mask=MASK):
     """The log of two kernels that submit these, each with a wait descriptor."""
-    lines = []
+    lines = ["1@11.500000:" + mask, "1@25.000000:" + UNMASK]
     for second, descriptors in ((12, old), (22, new)):
         for one in descriptors:
             for descriptor in (one, WAIT):
@@ -43,8 +44,8 @@ def log(old, new, extra=()):
 
 
 class Steps(unittest.TestCase):
-    def problems(self, old=OLD, new=NEW, mode="sm-ss", dead_queue=False, extra=()):
-        trace = unit_trace.UnitTrace(log(old, new, extra))
+    def problems(self, old=OLD, new=NEW, mode="sm-ss", dead_queue=False, extra=(), **events):
+        trace = unit_trace.UnitTrace(log(old, new, extra, **events))
         return trace.problems(MARKS, mode, dead_queue)
 
     def test_all_steps(self):
@@ -75,6 +76,12 @@ class Steps(unittest.TestCase):
             self.assertEqual(self.problems(extra=[off]), [name + " was switched off"])
         late = "31.000000:" + ON % 0
         self.assertEqual(self.problems(extra=[late]), [])
+
+    def test_events(self):
+        not_masked = ["the old kernel has not masked the unit's events"]
+        self.assertEqual(self.problems(mask=UNMASK), not_masked)
+        self.assertEqual(self.problems(mask="vtd_reg_read none"), not_masked)
+        self.assertEqual(self.problems(extra=["15.000000:" + UNMASK]), not_masked)
 
     def test_dead_queue(self):
         registers = ["12.000002:" + text for text in (CONTEXT[1], IOTLB[1])]

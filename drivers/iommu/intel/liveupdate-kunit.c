@@ -2,7 +2,9 @@
 /*
  * Tests of liveupdate_entries.c and liveupdate_pasid.c: which entries outlive the
  * kernel, that an entry is the recorded one, that the sweep leaves those and
- * nothing else, which domain ids are taken, and who is stopped.
+ * nothing else, which domain ids are taken, and who is stopped. Of
+ * liveupdate_shutdown.c: what emulated units do not have, with memory in place of
+ * the registers.
  */
 
 #include <kunit/test.h>
@@ -10,8 +12,11 @@
 #include <linux/gfp.h>
 #include <linux/idr.h>
 #include <linux/kho/abi/iommu.h>
+#include <linux/string.h>
 
 #include "../liveupdate/records.h"
+#include "iommu.h"
+#include "liveupdate.h"
 #include "liveupdate_entries.h"
 #include "pasid.h"
 
@@ -549,6 +554,63 @@ static void test_whom_to_stop(struct kunit *test)
 	}
 }
 
+/* A unit whose registers are memory, all of them zero */
+static struct intel_iommu *alloc_unit(struct kunit *test)
+{
+	struct intel_iommu *iommu =
+		kunit_kzalloc(test, sizeof(*iommu), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, iommu);
+	iommu->reg = (void __iomem __force *)alloc_table(test);
+	strscpy(iommu->name, "kunit");
+	return iommu;
+}
+
+/* A register that the unit does not have may be anything, and is left alone. */
+static void test_mask_events(struct kunit *test)
+{
+	static const u64 prs = BIT_ULL(29), pms = BIT_ULL(51);
+	static const u64 ecaps[] = { 0, prs, pms, prs | pms };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(ecaps); i++) {
+		struct intel_iommu *iommu = alloc_unit(test);
+		u64 ecap = ecaps[i];
+
+		iommu->ecap = ecap;
+		vtd_mask_events(iommu);
+		KUNIT_EXPECT_EQ(test, readl(iommu->reg + DMAR_FECTL_REG),
+				DMA_FECTL_IM);
+		KUNIT_EXPECT_EQ(test, readl(iommu->reg + DMAR_PECTL_REG),
+				ecap & prs ? DMA_FECTL_IM : 0);
+		KUNIT_EXPECT_EQ(test, readl(iommu->reg + DMAR_PERFINTRCTL_REG),
+				ecap & pms ? DMA_FECTL_IM : 0);
+	}
+}
+
+/* These registers never change by themselves, so that a wait has to end. */
+static void test_protected_regions(struct kunit *test)
+{
+	static const u64 caps[] = { BIT_ULL(5), BIT_ULL(6) };
+	struct intel_iommu *iommu = alloc_unit(test);
+	u32 other = BIT(4);
+
+	writel(DMA_PMEN_EPM | other, iommu->reg + DMAR_PMEN_REG);
+	vtd_disable_protected_regions(iommu);
+	KUNIT_EXPECT_EQ(test, readl(iommu->reg + DMAR_PMEN_REG),
+			DMA_PMEN_EPM | other);
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(caps); i++) {
+		iommu->cap = caps[i];
+		writel(DMA_PMEN_EPM | other, iommu->reg + DMAR_PMEN_REG);
+		vtd_disable_protected_regions(iommu);
+		KUNIT_EXPECT_EQ(test, readl(iommu->reg + DMAR_PMEN_REG), other);
+	}
+
+	writel(DMA_PMEN_EPM | DMA_PMEN_PRS, iommu->reg + DMAR_PMEN_REG);
+	vtd_disable_protected_regions(iommu);
+	KUNIT_EXPECT_EQ(test, readl(iommu->reg + DMAR_PMEN_REG), DMA_PMEN_PRS);
+}
+
 static struct kunit_case intel_liveupdate_cases[] = {
 	KUNIT_CASE(test_table_index),
 	KUNIT_CASE(test_keep_counts),
@@ -564,6 +626,8 @@ static struct kunit_case intel_liveupdate_cases[] = {
 	KUNIT_CASE(test_dids),
 	KUNIT_CASE(test_wrong_dids),
 	KUNIT_CASE(test_whom_to_stop),
+	KUNIT_CASE(test_mask_events),
+	KUNIT_CASE_SLOW(test_protected_regions),
 	{}
 };
 

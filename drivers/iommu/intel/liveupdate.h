@@ -69,6 +69,12 @@ bool intel_liveupdate_has_foreign_entry(struct device *dev,
 					struct dmar_domain *domain);
 bool intel_liveupdate_shutdown(struct intel_iommu *iommu);
 
+#if IS_ENABLED(CONFIG_KUNIT)
+/* liveupdate_shutdown.c */
+void vtd_mask_events(struct intel_iommu *iommu);
+void vtd_disable_protected_regions(struct intel_iommu *iommu);
+#endif
+
 extern const struct iommu_liveupdate_ops intel_iommu_liveupdate_ops;
 
 /* liveupdate_pasid.c */

@@ -11,6 +11,7 @@
 
 #define pr_fmt(fmt) "DMAR: liveupdate: " fmt
 
+#include <kunit/visibility.h>
 #include <linux/delay.h>
 #include <linux/kexec.h>
 #include <linux/panic.h>
@@ -39,7 +40,7 @@ static u32 status(struct intel_iommu *iommu)
 }
 
 /* Interrupts of the unit itself: nobody is there to take them. */
-static void mask_events(struct intel_iommu *iommu)
+VISIBLE_IF_KUNIT void vtd_mask_events(struct intel_iommu *iommu)
 {
 	writel(DMA_FECTL_IM, iommu->reg + DMAR_FECTL_REG);
 	if (ecap_prs(iommu->ecap))
@@ -48,7 +49,7 @@ static void mask_events(struct intel_iommu *iommu)
 		writel(DMA_FECTL_IM, iommu->reg + DMAR_PERFINTRCTL_REG);
 }
 
-static void disable_protected_regions(struct intel_iommu *iommu)
+VISIBLE_IF_KUNIT void vtd_disable_protected_regions(struct intel_iommu *iommu)
 {
 	u32 pmen;
 
@@ -270,8 +271,8 @@ bool intel_liveupdate_shutdown(struct intel_iommu *iommu)
 	if (!preserved || !kexec_in_progress)
 		return false;
 
-	mask_events(iommu);
-	disable_protected_regions(iommu);
+	vtd_mask_events(iommu);
+	vtd_disable_protected_regions(iommu);
 
 	sweep(iommu, VTD_SWEEP_HIDE, &swept);
 	interrupts = clear_interrupt_table(iommu);

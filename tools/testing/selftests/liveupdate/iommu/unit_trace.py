@@ -3,19 +3,20 @@
 
 DMA goes on for a while whatever is forgotten here: nobody uses what a cache still
 has of other devices, and no interrupt comes. So the steps themselves are looked
-for. Descriptors as in section 6.5.2 and the Global Command Register of chapter 11
-of the VT-d specification; not checked against a revision.
+for. Descriptors as in section 6.5.2 and the Global Command and Fault Event Control
+Registers of chapter 11 of the VT-d specification; not checked against a revision.
 """
 
 import re
 
 # Beside those of every run.
 TRACES = ("vtd_inv_desc", "vtd_inv_desc_cc_global", "vtd_inv_desc_iotlb_global",
-          "vtd_inv_qi_head")
+          "vtd_inv_qi_head", "vtd_reg_write_fectl")
 
-LINE = re.compile(rb"@(\d+)\.(\d{6}):vtd_(inv_desc\w*|inv_qi_head|reg_write_gcmd) (.*)")
+LINE = re.compile(rb"@(\d+)\.(\d{6}):"
+                  rb"vtd_(inv_desc\w*|inv_qi_head|reg_write_gcmd|reg_write_fectl) (.*)")
 DESCRIPTOR = re.compile(rb"type \S+ high 0x[0-9a-f]+ low (0x[0-9a-f]+)")
-COMMAND = re.compile(rb"value (0x[0-9a-f]+)")
+VALUE = re.compile(rb"value (0x[0-9a-f]+)")
 
 # What is invalidated as a whole: by the queue or by registers, but for the last two
 CONTEXT, IOTLB = "context entries", "translations"
@@ -27,14 +28,17 @@ ALL_INTERRUPTS, LOW_BITS = 0x04, 0x3f
 
 STAYS_ON = {31: "translation", 25: "interrupt remapping"}
 QUEUE = 26
+# Of the Fault Event Control Register
+MASKED = 31
 
 
 class UnitTrace:
-    """Invalidations as (t_ns, kind) and commands as (t_ns, value) of a log."""
+    """Invalidations as (t_ns, kind), commands and fault event control as (t_ns, value)."""
 
     def __init__(self, log):
         self.invalidations = []
         self.commands = []
+        self.fault_control = []
         # QEMU takes a descriptor and then tells what it is, unless it is one for
         # PASID entries (or for a first stage table): it has no cache of these.
         taken_ns = 0
@@ -49,7 +53,9 @@ class UnitTrace:
             elif match[3] in DONE:
                 self.invalidations.append((t_ns, DONE[match[3]]))
             elif match[3] == b"reg_write_gcmd":
-                self.commands.append((t_ns, int(COMMAND.search(match[4])[1], 16)))
+                self.commands.append((t_ns, int(VALUE.search(match[4])[1], 16)))
+            elif match[3] == b"reg_write_fectl":
+                self.fault_control.append((t_ns, int(VALUE.search(match[4])[1], 16)))
 
     def untold(self, taken_ns):
         if taken_ns:
@@ -72,6 +78,11 @@ class UnitTrace:
         return any(begin <= t_ns <= end and not value >> bit & 1
                    for t_ns, value in self.commands)
 
+    def events_masked(self, begin, end):
+        """Whether the last word on fault events is that nobody is there to take them."""
+        said = [value for t_ns, value in self.fault_control if begin <= t_ns <= end]
+        return bool(said) and said[-1] >> MASKED & 1
+
     def problems(self, marks, mode, dead_queue=False):
         """What is wrong, as readable lines. marks: name to time of a whole run."""
         if not {"preserved", "freeze", "kernel_up", "userspace"} <= set(marks):
@@ -91,6 +102,8 @@ class UnitTrace:
                              % (who, kind))
         found += ["%s was switched off" % name for bit, name in STAYS_ON.items()
                   if self.switched_off(bit, begin, userspace)]
+        if not self.events_masked(begin, up):
+            found.append("the old kernel has not masked the unit's events")
         if dead_queue and not self.switched_off(QUEUE, begin, up):
             found.append("the queue did not stop")
         return found
