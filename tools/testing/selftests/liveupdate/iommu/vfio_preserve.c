@@ -30,6 +30,7 @@
 #include "../../kselftest_harness.h"
 #include "dma_area.h"
 #include "dma_device.h"
+#include "fault.h"
 #include "physmem.h"
 
 #define TABLE_TOKEN	1
@@ -37,6 +38,9 @@
 #define IOMMUFD_TOKEN	3
 #define DEVICE_TOKEN	4
 #define OTHER_TOKEN	5
+
+/* Nothing here makes as many allocations. */
+#define MAX_NTH		2000
 
 /* Registers of an igb */
 #define RCTL		0x100
@@ -167,6 +171,61 @@ TEST_F(vfio_preserve, again_and_again)
 				       self->memfd), 0);
 		new_session(self->luo, &self->session);
 	}
+}
+
+/*
+ * Preserves one of the files again and again, each time with another allocation
+ * failing, of VT-d's, PCI's or whoever's. What has failed succeeds right after it.
+ * Returns how often it has failed; an error that nothing was to cause is negative.
+ */
+static int fail_each(int luo, int *session, struct vfio_pci_device *device,
+		     int memfd, bool iommufd_first)
+{
+	int failures = 0, nth = 0, err, fd = device->iommu->iommufd;
+	bool hit;
+
+	if (iommufd_first)
+		fd = device->fd;
+	do {
+		err = luo_session_preserve_fd(*session, memfd, MEMFD_TOKEN);
+		if (!err && iommufd_first)
+			err = luo_session_preserve_fd(*session,
+						      device->iommu->iommufd,
+						      IOMMUFD_TOKEN);
+		if (err)
+			return err;
+		fault_nth(++nth);
+		err = luo_session_preserve_fd(*session, fd, DEVICE_TOKEN);
+		hit = fault_nth_done();
+		if (err) {
+			if (!hit || err != -ENOMEM)
+				return err;
+			failures++;
+			/* What would be refused if something had come of it */
+			err = reset(device);
+			if (!err)
+				err = luo_session_preserve_fd(*session, fd,
+							      DEVICE_TOKEN);
+			if (err)
+				return err;
+		}
+		new_session(luo, session);
+	} while (hit && nth < MAX_NTH);
+	ksft_print_msg("%d allocations, %d failures\n", nth - 1, failures);
+	return failures;
+}
+
+TEST_F_TIMEOUT(vfio_preserve, allocations_fail, 240)
+{
+	u32 other = dma_device_table(self->device);
+
+	fault_init();
+	dma_device_mark(self->device, TABLE_TOKEN);
+	EXPECT_GT(fail_each(self->luo, &self->session, self->device,
+			    self->memfd, false), 2);
+	EXPECT_GT(fail_each(self->luo, &self->session, self->device,
+			    self->memfd, true), 2);
+	EXPECT_EQ(dma_device_use_table(self->device, other), 0);
 }
 
 TEST_F(vfio_preserve, bound_file_only)
