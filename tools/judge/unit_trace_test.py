@@ -44,9 +44,10 @@ def log(old, new, extra=(), mask=MASK):
 
 
 class Steps(unittest.TestCase):
-    def problems(self, old=OLD, new=NEW, mode="sm-ss", dead_queue=False, extra=(), **events):
+    def problems(self, old=OLD, new=NEW, mode="sm-ss", dead_queue=False, extra=(), change=False,
+                 **events):
         trace = unit_trace.UnitTrace(log(old, new, extra, **events))
-        return trace.problems(MARKS, mode, dead_queue)
+        return trace.problems(MARKS, mode, dead_queue, change)
 
     def test_all_steps(self):
         self.assertEqual(self.problems(), [])
@@ -82,6 +83,15 @@ class Steps(unittest.TestCase):
         self.assertEqual(self.problems(mask=UNMASK), not_masked)
         self.assertEqual(self.problems(mask="vtd_reg_read none"), not_masked)
         self.assertEqual(self.problems(extra=["15.000000:" + UNMASK]), not_masked)
+
+    def test_other_interrupts(self):
+        without = ON % (ALL_ON & ~(1 << unit_trace.REMAPPING))
+        self.assertEqual(self.problems(extra=["21.000000:" + without], change=True), [])
+        not_seen = ["the new kernel has not switched off interrupt remapping"]
+        self.assertEqual(self.problems(change=True), not_seen)
+        self.assertEqual(self.problems(extra=["15.000000:" + without], change=True), not_seen)
+        self.assertEqual(self.problems(extra=["21.000000:" + ON % 0], change=True),
+                         ["translation was switched off"])
 
     def test_dead_queue(self):
         registers = ["12.000002:" + text for text in (CONTEXT[1], IOTLB[1])]

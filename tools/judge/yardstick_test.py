@@ -22,9 +22,9 @@ Result = collections.namedtuple("Result", "problems report")
 Record = collections.namedtuple("Record", "problems marks")
 Options = collections.namedtuple(
     "Options", "mode topology no_kexec list outage fault run append report slow least_mem two unit"
-    " sibling memory native_driver",
+    " sibling memory native_driver x2apic",
     defaults=("legacy", "root-port", False, "yardstick", 0, False, 0, [], None, 1, 0, False, [], False, 0,
-              False))
+              False, False))
 
 
 class Expectation(unittest.TestCase):
@@ -102,12 +102,20 @@ class Conclusion(unittest.TestCase):
         self.assertEqual(self.conclude(False), "PASS")
 
 
-class OldSays(unittest.TestCase):
-    def test_lacking(self):
-        console = [(1, "[    1.234567] DMAR: dmar0: the queue answers again"), (2, "other")]
-        self.assertEqual(yardstick.lacking(["dmar0:.the.queue", "^other"], console), [])
-        self.assertEqual(yardstick.lacking(["dead"], console),
+class Says(unittest.TestCase):
+    CONSOLE = list(enumerate([
+        "[    0.000000] Linux version 7.3.4", "[    1.234567] DMAR: dmar0: the queue answers again",
+        "[    0.000000] Linux version 7.3.4", "other"]))
+
+    def test_what_is_said(self):
+        self.assertEqual(yardstick.lacking(["dmar0:.the.queue"], ["^other"], self.CONSOLE), [])
+
+    def test_what_is_not(self):
+        self.assertEqual(yardstick.lacking(["dead"], [], self.CONSOLE),
                          ["the first kernel does not say /dead/"])
+        self.assertEqual(yardstick.lacking(["other"], ["the.queue"], self.CONSOLE),
+                         ["the first kernel does not say /other/",
+                          "the last kernel does not say /the.queue/"])
 
 
 class Again(unittest.TestCase):

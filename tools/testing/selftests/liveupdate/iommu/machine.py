@@ -59,7 +59,10 @@ def ram_directory(memory):
 def machine_arguments(options, scratch):
     iommu, _ = IOMMU[options.mode]
     bridges, place, _, _ = TOPOLOGY[options.topology]
-    arguments = ["-device", ",".join([iommu] + options.unit)]
+    arguments = ["-device", ",".join([iommu] + options.unit +
+                                     (["eim=on"] if options.x2apic else []))]
+    if options.x2apic:
+        arguments += ["-cpu", "qemu64,+x2apic"]
     for bridge in bridges:
         # The link of a faster port would not come back after a reset of the bus.
         arguments += ["-device", bridge + (",x-speed=5" if options.sibling else "")]

@@ -138,7 +138,8 @@ def parser_of(description):
     parser.set_defaults(topology="root-port", fps=yardstick.FPS, timeout=300, outage=0,
                         fault=False, run=0, no_kexec=False, report=None, two=False,
                         sibling=False, memory=0, updates=1, unit=[], dead_queue=False,
-                        old_says=[], native_driver=False)
+                        old_says=[], next_says=[], native_driver=False, x2apic=False,
+                        interrupts_change=False)
     return parser
 
 

@@ -26,8 +26,8 @@ DONE = {b"inv_desc_cc_global": CONTEXT, b"inv_desc_iotlb_global": IOTLB}
 # Lower bits of a descriptor for all interrupt entries
 ALL_INTERRUPTS, LOW_BITS = 0x04, 0x3f
 
-STAYS_ON = {31: "translation", 25: "interrupt remapping"}
-QUEUE = 26
+TRANSLATION, REMAPPING, QUEUE = 31, 25, 26
+STAYS_ON = {TRANSLATION: "translation", REMAPPING: "interrupt remapping"}
 # Of the Fault Event Control Register
 MASKED = 31
 
@@ -83,8 +83,11 @@ class UnitTrace:
         said = [value for t_ns, value in self.fault_control if begin <= t_ns <= end]
         return bool(said) and said[-1] >> MASKED & 1
 
-    def problems(self, marks, mode, dead_queue=False):
-        """What is wrong, as readable lines. marks: name to time of a whole run."""
+    def problems(self, marks, mode, dead_queue=False, interrupts_change=False):
+        """What is wrong, as readable lines. marks: name to time of a whole run.
+
+        If the queue dies, or the mode of interrupts changes, it has to be seen.
+        """
         if not {"preserved", "freeze", "kernel_up", "userspace"} <= set(marks):
             return []
         # A busy host sees the last marks of the old kernel late. Nothing of this
@@ -101,7 +104,10 @@ class UnitTrace:
                 found.append("the %s kernel has not invalidated all %s, or not in order"
                              % (who, kind))
         found += ["%s was switched off" % name for bit, name in STAYS_ON.items()
-                  if self.switched_off(bit, begin, userspace)]
+                  if self.switched_off(bit, begin, userspace) and
+                  not (interrupts_change and bit == REMAPPING)]
+        if interrupts_change and not self.switched_off(REMAPPING, up, userspace):
+            found.append("the new kernel has not switched off interrupt remapping")
         if not self.events_masked(begin, up):
             found.append("the old kernel has not masked the unit's events")
         if dead_queue and not self.switched_off(QUEUE, begin, up):

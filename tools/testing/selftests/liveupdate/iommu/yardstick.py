@@ -67,11 +67,13 @@ def guest_trouble(result, record):
     return trouble
 
 
-def lacking(texts, console):
-    """What no kernel has said of what the first one has to say."""
+def lacking(old, new, console):
+    """What the kernels before the last one, and that one, have not said of what they have to."""
     lines = [vm.plain(line) for _, line in console]
-    return ["the first kernel does not say /%s/" % text for text in texts
-            if not any(re.search(text, line) for line in lines)]
+    begin = max((at for at, line in enumerate(lines) if vm.NEW_KERNEL.match(line)), default=0)
+    return ["the %s kernel does not say /%s/" % (who, text)
+            for who, texts, said in (("first", old, lines[:begin]), ("last", new, lines[begin:]))
+            for text in texts if not any(re.search(text, line) for line in said)]
 
 
 class Measurement:
@@ -153,7 +155,8 @@ class Measurement:
             return config_writes.mastering_in_the_end(text, requester_id(self.options),
                                                       self.record.marks.get("done"))
         trace = unit_trace.UnitTrace(text)
-        return trace.problems(self.record.marks, self.options.mode, self.options.dead_queue)
+        return trace.problems(self.record.marks, self.options.mode, self.options.dead_queue,
+                              self.options.interrupts_change)
 
     def meta(self, console):
         options = self.options
@@ -181,7 +184,8 @@ class Measurement:
             shutil.rmtree(memory)
 
         record = self.record
-        record.problems += self.unit_problems() + lacking(self.options.old_says, result.console)
+        record.problems += self.unit_problems() + lacking(
+            self.options.old_says, self.options.next_says, result.console)
         rid = requester_id(self.options)
         if record.bdf and record.bdf[len("0000:"):] != rid:
             record.problems.append("the device is %s, not %s" % (record.bdf, rid))
@@ -328,7 +332,14 @@ def parse_arguments():
                         help="with --handover: the invalidation queue stops when the first "
                         "kernel ends, which has to do without")
     parser.add_argument("--old-says", action="append", default=[], metavar="REGEX",
-                        help="what the first kernel has to say, and the next one never does")
+                        help="what the first kernel has to say")
+    parser.add_argument("--next-says", action="append", default=[], metavar="REGEX",
+                        help="what the last kernel has to say")
+    parser.add_argument("--x2apic", action="store_true",
+                        help="CPUs with x2APIC, and a unit that remaps their interrupts")
+    parser.add_argument("--interrupts-change", action="store_true",
+                        help="with --handover: the next kernel has another mode of interrupts, "
+                        "so that their remapping has to go off for a moment")
     parser.add_argument("--memory", type=int, default=0, metavar="MIB",
                         help="memory of the machine, if it needs more than usual")
     parser.add_argument("--two", action="store_true",
