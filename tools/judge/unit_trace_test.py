@@ -86,11 +86,15 @@ class Steps(unittest.TestCase):
 
     def test_other_interrupts(self):
         without = ON % (ALL_ON & ~(1 << unit_trace.REMAPPING))
-        self.assertEqual(self.problems(extra=["21.000000:" + without], change=True), [])
-        not_seen = ["the new kernel has not switched off interrupt remapping"]
-        self.assertEqual(self.problems(change=True), not_seen)
-        self.assertEqual(self.problems(extra=["15.000000:" + without], change=True), not_seen)
-        self.assertEqual(self.problems(extra=["21.000000:" + ON % 0], change=True),
+        off, again = "21.000000:" + without, "21.500000:" + ON % ALL_ON
+        self.assertEqual(self.problems(extra=[off, again], change=True), [])
+        not_seen = ["the new kernel has not switched interrupt remapping off and on"]
+        for extra in ([], [off], [again]):
+            self.assertEqual(self.problems(extra=extra, change=True), not_seen)
+        early = "15.000000:" + without
+        self.assertEqual(self.problems(extra=[early, off, again], change=True),
+                         ["interrupt remapping was switched off"])
+        self.assertEqual(self.problems(extra=["21.000000:" + ON % 0, again], change=True),
                          ["translation was switched off"])
 
     def test_dead_queue(self):

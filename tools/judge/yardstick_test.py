@@ -117,6 +117,10 @@ class Says(unittest.TestCase):
                          ["the first kernel does not say /other/",
                           "the last kernel does not say /the.queue/"])
 
+    def test_no_other_kernel(self):
+        self.assertEqual(yardstick.lacking(["the.queue"], ["the.queue"], self.CONSOLE[:2]),
+                         ["the last kernel does not say /the.queue/"])
+
 
 class Again(unittest.TestCase):
     def outcome(self, *runs, expected="PASS"):

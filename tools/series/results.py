@@ -46,16 +46,20 @@ class Reader:
         skip = comment.upper().startswith("SKIP")
         status = "fail" if failed else "skip" if skip else "pass"
         if not inside or (failed and not any(o.status == "fail" for o in inside)):
-            self.out.append(One(name, status, comment[4:].strip() if skip else comment, depth, self.notes))
+            reason = comment[4:].strip() if skip else comment
+            self.out.append(One(name, status, reason, depth, self.notes))
 
     def inner(self, depth, failed, name, numbers):
         """A program's own results, each counted."""
         ones = []
         for count, status, reason in zip(numbers, ("pass", "fail", "skip"),
                                          ("", "inside", "expected, named in skips/")):
-            ones += [One(name, status, reason, depth, self.notes) for _ in range(count)]
+            ones += [One(name, status, reason, depth) for _ in range(count)]
         if failed and not numbers[1]:
-            ones.append(One(name, "fail", "", depth, self.notes))
+            ones.append(One(name, "fail", "", depth))
+        # Once is enough for all of them.
+        for one in [o for o in ones if o.status == "fail"][:1]:
+            one.notes = self.notes
         self.out += ones or [One(name, "pass", "", depth)]
 
     def line(self, text):

@@ -72,9 +72,9 @@ class Results(unittest.TestCase):
 
     def test_why(self):
         text = ["1..3", "# of a", "ok 1 a", "# of b", "    1..2", "    # of c", "    not ok 1 c",
-                "    ok 2 d", "not ok 2 b", "# of e", "not ok 3 e # pass:0 fail:1 skip:0"]
+                "    ok 2 d", "not ok 2 b", "# of e", "not ok 3 e # pass:0 fail:2 skip:0"]
         self.assertEqual([(o.name, o.notes) for o in results.parse(text) if o.status == "fail"],
-                         [("b.c", ["# of b", "# of c"]), ("e", ["# of e"])])
+                         [("b.c", ["# of b", "# of c"]), ("e", ["# of e"]), ("e", [])])
 
     def test_bail_out(self):
         self.assertEqual(status("1..1\nBail out! no kernel\n")[0][1], "fail")
@@ -364,10 +364,12 @@ class Counting(unittest.TestCase):
 
     def test_ci_says_why(self):
         toy.put(os.path.join(self.folder.name, "make"),
-                "#!/bin/sh\n[ $1 = check ] || exit 0\nprintf '# of a\\nok 1 a\\n# of b\\nnot ok 2 b\\n' >$LOGS/check.log\n",
-                0o755)
-        run = subprocess.run([sys.executable, os.path.join(HERE, "ci.py")], stdout=subprocess.PIPE, text=True, check=False,
-                             env=dict(os.environ, LOGS=self.folder.name, PATH=self.folder.name + ":" + os.environ["PATH"]))
+                "#!/bin/sh\n[ $1 = check ] || exit 0\n"
+                "printf '# of a\\nok 1 a\\n# of b\\nnot ok 2 b\\n' >$LOGS/check.log\n", 0o755)
+        env = dict(os.environ, LOGS=self.folder.name,
+                   PATH=self.folder.name + ":" + os.environ["PATH"])
+        run = subprocess.run([sys.executable, os.path.join(HERE, "ci.py")], env=env,
+                             stdout=subprocess.PIPE, text=True, check=False)
         self.assertEqual(run.returncode, 1)
         self.assertRegex(run.stdout, r"\nfailed: check: b \(\S+\)\n    # of b\nfailed: ")
 

@@ -3,8 +3,8 @@
  * Tests of liveupdate_entries.c and liveupdate_pasid.c: which entries outlive the
  * kernel, that an entry is the recorded one, that the sweep leaves those and
  * nothing else, which domain ids are taken, and who is stopped. Of
- * liveupdate_shutdown.c: what emulated units do not have, with memory in place of
- * the registers.
+ * liveupdate_shutdown.c: what emulated units do not have, with memory in place
+ * of the registers.
  */
 
 #include <kunit/test.h>

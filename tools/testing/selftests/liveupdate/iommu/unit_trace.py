@@ -78,6 +78,10 @@ class UnitTrace:
         return any(begin <= t_ns <= end and not value >> bit & 1
                    for t_ns, value in self.commands)
 
+    def off_for_a_moment(self, bit, begin, end):
+        said = [value >> bit & 1 for t_ns, value in self.commands if begin <= t_ns <= end]
+        return 0 in said and said[-1] == 1
+
     def events_masked(self, begin, end):
         """Whether the last word on fault events is that nobody is there to take them."""
         said = [value for t_ns, value in self.fault_control if begin <= t_ns <= end]
@@ -103,11 +107,11 @@ class UnitTrace:
             if kind:
                 found.append("the %s kernel has not invalidated all %s, or not in order"
                              % (who, kind))
+        may_go = {REMAPPING: up} if interrupts_change else {}
         found += ["%s was switched off" % name for bit, name in STAYS_ON.items()
-                  if self.switched_off(bit, begin, userspace) and
-                  not (interrupts_change and bit == REMAPPING)]
-        if interrupts_change and not self.switched_off(REMAPPING, up, userspace):
-            found.append("the new kernel has not switched off interrupt remapping")
+                  if self.switched_off(bit, begin, may_go.get(bit, userspace))]
+        if interrupts_change and not self.off_for_a_moment(REMAPPING, up, userspace):
+            found.append("the new kernel has not switched interrupt remapping off and on")
         if not self.events_masked(begin, up):
             found.append("the old kernel has not masked the unit's events")
         if dead_queue and not self.switched_off(QUEUE, begin, up):

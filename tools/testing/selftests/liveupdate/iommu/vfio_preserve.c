@@ -174,9 +174,10 @@ TEST_F(vfio_preserve, again_and_again)
 }
 
 /*
- * Preserves one of the files again and again, each time with another allocation
- * failing, of VT-d's, PCI's or whoever's. What has failed succeeds right after it.
- * Returns how often it has failed; an error that nothing was to cause is negative.
+ * Preserves one of the files again and again, each time with another
+ * allocation failing, of VT-d's, PCI's or whoever's. What has failed succeeds
+ * right after it. Returns how often it has failed; an error that nothing was to
+ * cause is negative.
  */
 static int fail_each(int luo, int *session, struct vfio_pci_device *device,
 		     int memfd, bool iommufd_first)
@@ -212,7 +213,7 @@ static int fail_each(int luo, int *session, struct vfio_pci_device *device,
 		new_session(luo, session);
 	} while (hit && nth < MAX_NTH);
 	ksft_print_msg("%d allocations, %d failures\n", nth - 1, failures);
-	return failures;
+	return hit ? -E2BIG : failures;
 }
 
 TEST_F_TIMEOUT(vfio_preserve, allocations_fail, 240)
@@ -421,7 +422,7 @@ static size_t endpoints_in_group(void)
 	return count;
 }
 
-/* Below a switch that cannot isolate its ports, all that is there is one group. */
+/* Below a switch that cannot isolate its ports, all is one group. */
 TEST_F(vfio_preserve, needs_a_group_of_its_own)
 {
 	bool alone = endpoints_in_group() == 1;

@@ -70,7 +70,8 @@ def guest_trouble(result, record):
 def lacking(old, new, console):
     """What the kernels before the last one, and that one, have not said of what they have to."""
     lines = [vm.plain(line) for _, line in console]
-    begin = max((at for at, line in enumerate(lines) if vm.NEW_KERNEL.match(line)), default=0)
+    begins = [at for at, line in enumerate(lines) if vm.NEW_KERNEL.match(line)]
+    begin = begins[-1] if len(begins) > 1 else len(lines)
     return ["the %s kernel does not say /%s/" % (who, text)
             for who, texts, said in (("first", old, lines[:begin]), ("last", new, lines[begin:]))
             for text in texts if not any(re.search(text, line) for line in said)]
