@@ -259,6 +259,19 @@ class Booting(Folder):
         good = walk.prefix(self.one, "x", "commit", [], ((), {}), ("", []))
         return good, self.one.boot.call_count
 
+    def test_a_source_in_a_source(self):
+        within = {"c": [b"d/b.c"], "b": [b"d/a.c", b"d/a.h"], "a": [], "h": [b"d/a.h"]}
+
+        def grep(*args):
+            found = [b"commit:" + path for path in within[args[3][-5]]]
+            return (0 if found else 1), b"\n".join(found), b""
+
+        one = mock.Mock()
+        one.git.call = grep
+        self.assertEqual(walk.Walk.objects(one, "commit", ["d/c.c"]), ["d/a.c"])
+        self.assertEqual(walk.Walk.objects(one, "commit", ["d/c.c", "d/b.c", "d/a.c"]), ["d/a.c"])
+        self.assertEqual(walk.Walk.objects(one, "commit", ["d/h.c"]), [])
+
     def test_boot(self):
         image = os.path.join(self.out, "bzImage")
         self.put("bzImage", age=9)

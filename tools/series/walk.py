@@ -100,14 +100,21 @@ class Walk(Kbuild):
         return status, count_warnings(text, self.shop.path, touched), text
 
     def objects(self, commit, files):
-        """The sources that are compiled; one that another includes is checked in that."""
-        out = set()
-        for path in files:
+        """The sources that are compiled; one that another includes, or one in it, is checked in that."""
+        out, seen, todo = set(), set(), list(files)
+        while todo:
+            path = todo.pop()
+            if path in seen:
+                continue
+            seen.add(path)
             place = os.path.dirname(os.path.dirname(path)) or "."
             status, found, _ = self.git.call("grep", "-l", "-E", '^#include "(.*/)?%s"'
                                              % re.escape(os.path.basename(path)), commit, "--", place)
             rows = [r.split(":", 1)[1] for r in found.decode().split("\n") if r]
-            out |= {r for r in rows if r.endswith(".c")} if status == 0 and rows else {path}
+            if status == 0 and rows:
+                todo += [r for r in rows if r.endswith(".c")]
+            else:
+                out.add(path)
         return sorted(out)
 
     def image_path(self):
